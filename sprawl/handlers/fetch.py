@@ -1,0 +1,195 @@
+"""Fetch (API 1): record bytes out, waiting for more where there is too little.
+
+One round reads every wanted partition up to the request's limits. A round that finds less than `min_bytes` and no
+error waits for any of its partitions to grow, or for `max_wait_ms` to pass, and reads again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable
+from dataclasses import dataclass, field
+from typing import Final
+
+from sprawl.handlers.context import Handler, RequestContext
+from sprawl.partitions.fetch_sessions import FetchPlan, FetchSessions, Wanted
+from sprawl.partitions.partition import READ_COMMITTED, FetchWait, Partition
+from sprawl.routing.router import Router
+from sprawl.runtime import Clock
+from sprawl.security.access import Authorizer, Operation, topic
+from sprawl.storage.log import LogRead
+from sprawl_protocol.api import ApiKey
+from sprawl_protocol.errors import ApiError, ErrorCode
+from sprawl_protocol.messages import (
+    EpochEndOffset,
+    FetchableTopicResponse,
+    FetchRequest,
+    FetchResponse,
+    PartitionData,
+)
+
+_TOPIC_IDS_SINCE: Final = 13
+_LAST_FETCHED_EPOCH_SINCE: Final = 12
+_NO_RECORDS: Final = b""
+
+
+@dataclass(slots=True)
+class _Round:
+    """What one pass over the wanted partitions found."""
+
+    room: int
+    found_bytes: int = 0
+    settled: bool = False
+    """An error or a diverged epoch was found: the client must hear of it at once."""
+    answers: list[tuple[Wanted, PartitionData]] = field(default_factory=list)
+
+
+class FetchHandlers:
+    def __init__(
+        self, router: Router, sessions: FetchSessions, authorizer: Authorizer, clock: Clock, max_response_bytes: int
+    ) -> None:
+        self._router = router
+        self._sessions = sessions
+        self._authorizer = authorizer
+        self._clock = clock
+        self._max_response_bytes = max_response_bytes
+
+    def routes(self) -> dict[ApiKey, Handler]:
+        return {ApiKey.FETCH: self.fetch}
+
+    def fetch(self, context: RequestContext, request: FetchRequest) -> Awaitable[FetchResponse]:
+        by_topic_id = context.api_version >= _TOPIC_IDS_SINCE
+        plan = self._sessions.plan(
+            request.session_id,
+            request.session_epoch,
+            [
+                Wanted(
+                    t.topic,
+                    t.topic_id,
+                    p.partition,
+                    p.fetch_offset,
+                    p.partition_max_bytes,
+                    p.current_leader_epoch,
+                    p.last_fetched_epoch,
+                )
+                for t in request.topics
+                for p in t.partitions
+            ],
+            [(f.topic, f.topic_id, index) for f in request.forgotten_topics_data for index in f.partitions],
+            by_topic_id=by_topic_id,
+            now=self._clock.monotonic(),
+        )
+        return self._fetch(context, request, plan)
+
+    async def _fetch(self, context: RequestContext, request: FetchRequest, plan: FetchPlan) -> FetchResponse:
+        deadline = self._clock.monotonic() + max(request.max_wait_ms, 0) / 1000
+        found = await self._read_all(context, request, plan)
+        while not found.settled and found.found_bytes < request.min_bytes:
+            with FetchWait(self._partitions(plan)) as more:
+                found = await self._read_all(context, request, plan)
+                if found.settled or found.found_bytes >= request.min_bytes:
+                    break
+                left = deadline - self._clock.monotonic()
+                if left <= 0 or not await more.within(left):
+                    break
+        return _answer(plan, found)
+
+    def _partitions(self, plan: FetchPlan) -> list[Partition]:
+        found = []
+        for wanted in plan.wanted:
+            try:
+                found.append(self._router.find(wanted.topic, wanted.topic_id, wanted.index))
+            except ApiError:
+                continue  # the round that follows reports it
+        return found
+
+    async def _read_all(self, context: RequestContext, request: FetchRequest, plan: FetchPlan) -> _Round:
+        found = _Round(room=min(request.max_bytes, self._max_response_bytes))
+        for wanted in plan.wanted:
+            answer = PartitionData(partition_index=wanted.index, records=_NO_RECORDS)
+            try:
+                await self._read(context, request, wanted, answer, found)
+            except ApiError as error:
+                found.settled = True
+                answer.error_code = int(error.code)
+                answer.high_watermark = -1
+            found.answers.append((wanted, answer))
+        return found
+
+    async def _read(
+        self, context: RequestContext, request: FetchRequest, wanted: Wanted, answer: PartitionData, found: _Round
+    ) -> None:
+        name = self._router.topic_name(wanted.topic, wanted.topic_id)
+        if name and not self._authorizer.authorize(context.principal, Operation.READ, topic(name)):
+            raise _denied(context, name)
+        partition = self._router.find(wanted.topic, wanted.topic_id, wanted.index)
+        partition.check_epoch(wanted.leader_epoch)
+        answer.log_start_offset = partition.log.log_start_offset
+        answer.high_watermark = partition.high_watermark
+        answer.last_stable_offset = partition.last_stable_offset
+        if request.isolation_level == READ_COMMITTED:
+            answer.aborted_transactions = []
+        if wanted.last_fetched_epoch >= 0 and _diverged(partition, wanted, answer):
+            found.settled = True
+            return
+        until = partition.readable_until(request.isolation_level)
+        if wanted.offset == until:
+            return
+        minimum_one = found.found_bytes == 0
+        room = min(wanted.max_bytes, found.room)
+        if room <= 0 and not minimum_one:
+            return
+        read = partition.read_now(wanted.offset, room, until, minimum_one)
+        if read is None:
+            read = await partition.read(wanted.offset, room, until, minimum_one)
+        answer.records = _as_one(read)
+        found.found_bytes += read.size
+        found.room -= read.size
+
+
+def _denied(context: RequestContext, name: str) -> ApiError:
+    return ApiError(ErrorCode.TOPIC_AUTHORIZATION_FAILED, f"{context.principal} may not read {name}")
+
+
+def _as_one(read: LogRead) -> bytes | bytearray | memoryview:
+    buffers = read.buffers
+    return buffers[0] if len(buffers) == 1 else b"".join(buffers)
+
+
+def _diverged(partition: Partition, wanted: Wanted, answer: PartitionData) -> bool:
+    """Tell a reader whose last epoch ended earlier here where to go back to (KIP-595's truncation on fetch)."""
+    epoch, end_offset = partition.log.epochs.end_offset_for(wanted.last_fetched_epoch)
+    if epoch == wanted.last_fetched_epoch and end_offset >= wanted.offset:
+        return False
+    answer.diverging_epoch = EpochEndOffset(epoch=epoch, end_offset=end_offset)
+    return True
+
+
+def _answer(plan: FetchPlan, found: _Round) -> FetchResponse:
+    response = FetchResponse(session_id=plan.session_id)
+    current: FetchableTopicResponse | None = None
+    for wanted, answer in found.answers:
+        if plan.session is not None and not _note_told(wanted, answer) and not plan.full:
+            continue
+        if current is None or (current.topic, current.topic_id) != (wanted.topic, wanted.topic_id):
+            current = FetchableTopicResponse(topic=wanted.topic, topic_id=wanted.topic_id)
+            response.responses.append(current)
+        current.partitions.append(answer)
+        if plan.session is not None and answer.records:
+            plan.session.had_news(wanted)
+    return response
+
+
+def _note_told(wanted: Wanted, answer: PartitionData) -> bool:
+    """Remember in the session what the client is told; True if any of it is news to it."""
+    news = (
+        bool(answer.records)
+        or answer.error_code != 0
+        or answer.diverging_epoch.epoch >= 0
+        or answer.high_watermark != wanted.told_high_watermark
+        or answer.log_start_offset != wanted.told_log_start
+        or wanted.told_error != 0
+    )
+    wanted.told_high_watermark = answer.high_watermark
+    wanted.told_log_start = answer.log_start_offset
+    wanted.told_error = answer.error_code
+    return news

@@ -1,0 +1,168 @@
+"""Keeps the partitions that this node holds in step with the metadata image.
+
+In: each new image. Out: opened, re-epoched, reconfigured and deleted partitions, found by name or by topic id.
+Opening a log may have to recover it, so changes are worked off one by one by a task of its own, in image order;
+`settled(offset)` tells when an image's changes have taken effect here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterator
+from uuid import UUID
+
+from sprawl.config.topics import TopicConfig
+from sprawl.partitions.partition import Partition
+from sprawl.quorum.image import MetadataImage, PartitionImage, TopicImage
+from sprawl.runtime import Clock
+from sprawl.storage.manager import LogManager
+from sprawl_protocol.errors import ApiError, ErrorCode
+
+log = logging.getLogger(__name__)
+
+
+class PartitionManager:
+    def __init__(
+        self,
+        node_id: int,
+        logs: LogManager,
+        clock: Clock,
+        config_of: Callable[[MetadataImage, str], TopicConfig],
+    ) -> None:
+        self._node_id = node_id
+        self._logs = logs
+        self._clock = clock
+        self._config_of = config_of
+        self._by_name: dict[tuple[str, int], Partition] = {}
+        self._by_id: dict[tuple[UUID, int], Partition] = {}
+        self._unopenable: dict[tuple[UUID, int], str] = {}
+        self._applied: MetadataImage | None = None
+        self._wanted: MetadataImage | None = None
+        self._changed = asyncio.Event()
+        self._settled = asyncio.Condition()
+        self._worker: asyncio.Task[None] | None = None
+
+    # -- finding --------------------------------------------------------------------------------------------
+
+    def find(self, topic: str, index: int) -> Partition | None:
+        return self._by_name.get((topic, index))
+
+    def find_by_id(self, topic_id: UUID, index: int) -> Partition | None:
+        return self._by_id.get((topic_id, index))
+
+    def why_not_here(self, topic_id: UUID, index: int) -> str | None:
+        """Why a partition that the image gives to this node could not be opened; None if it was not tried or is open."""
+        return self._unopenable.get((topic_id, index))
+
+    def __iter__(self) -> Iterator[Partition]:
+        return iter(list(self._by_id.values()))
+
+    def __len__(self) -> int:
+        return len(self._by_id)
+
+    # -- following the image --------------------------------------------------------------------------------
+
+    async def start(self, image: MetadataImage) -> None:
+        """Open everything the image gives to this node; returns when that is done."""
+        self._worker = asyncio.create_task(self._work(), name="partition manager")
+        self.image_changed(None, image)
+        await self.settled(image.offset)
+
+    def image_changed(self, old: MetadataImage | None, new: MetadataImage) -> None:
+        self._wanted = new
+        self._changed.set()
+
+    async def settled(self, offset: int) -> None:
+        """Wait until the changes of the image at metadata offset `offset` have taken effect on this node."""
+        async with self._settled:
+            await self._settled.wait_for(lambda: self._applied is not None and self._applied.offset >= offset)
+
+    async def stop(self) -> None:
+        if self._worker is not None:
+            self._worker.cancel()
+            await asyncio.gather(self._worker, return_exceptions=True)
+        reason = ApiError(ErrorCode.NOT_LEADER_OR_FOLLOWER, "this node is shutting down")
+        for partition in self:
+            partition.close(reason)
+        self._by_id.clear()
+        self._by_name.clear()
+
+    async def _work(self) -> None:
+        while True:
+            await self._changed.wait()
+            self._changed.clear()
+            image = self._wanted
+            assert image is not None
+            await self._apply(image)
+            async with self._settled:
+                self._applied = image
+                self._settled.notify_all()
+
+    async def _apply(self, image: MetadataImage) -> None:
+        before = self._applied
+        if before is None:
+            await self._remove_stray_logs(image)
+        else:
+            for topic in [t for t in before.topics.values() if t.id not in image.topics_by_id]:
+                await self._remove_topic(topic)
+        for topic in image.topics.values():
+            former = before.topics_by_id.get(topic.id) if before is not None else None
+            if former is not topic:
+                for partition in topic.partitions:
+                    if self._node_id in partition.replicas:
+                        await self._ensure(image, topic, partition)
+            if before is None or image.config_of_topic_changed(before, topic.name):
+                self._reconfigure(image, topic)
+
+    async def _ensure(self, image: MetadataImage, topic: TopicImage, wanted: PartitionImage) -> None:
+        key = (topic.id, wanted.index)
+        partition = self._by_id.get(key)
+        if partition is not None:
+            partition.update_leadership(wanted.leader_epoch, wanted.isr)
+            return
+        try:
+            opened = await self._logs.open(topic.id, topic.name, wanted.index, self._config_of(image, topic.name))
+        except (ApiError, OSError) as error:
+            self._unopenable[key] = str(error)
+            log.error("%s-%d cannot be served: its log does not open: %s", topic.name, wanted.index, error)
+            return
+        self._unopenable.pop(key, None)
+        partition = Partition(
+            topic.name,
+            topic.id,
+            wanted.index,
+            opened,
+            wanted.leader_epoch,
+            wanted.isr,
+            now_ms=self._clock.wall_ms,
+        )
+        self._by_id[key] = partition
+        self._by_name[(topic.name, wanted.index)] = partition
+
+    async def _remove_topic(self, topic: TopicImage) -> None:
+        gone = ApiError(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, f"topic {topic.name} has been deleted")
+        for index in range(len(topic.partitions)):
+            partition = self._by_id.pop((topic.id, index), None)
+            self._unopenable.pop((topic.id, index), None)
+            if partition is None:
+                continue
+            if self._by_name.get((topic.name, index)) is partition:
+                del self._by_name[(topic.name, index)]
+            partition.close(gone)
+            await self._logs.delete(partition.log)
+
+    async def _remove_stray_logs(self, image: MetadataImage) -> None:
+        """Logs of topics that were deleted while this node was down."""
+        for topic_id, topic, index in self._logs.on_disk():
+            known = image.topics_by_id.get(topic_id)
+            if known is None or index >= len(known.partitions):
+                log.info("%s-%d belongs to a topic that no longer exists; removing it", topic, index)
+                await self._logs.delete_unopened(topic_id, topic, index)
+
+    def _reconfigure(self, image: MetadataImage, topic: TopicImage) -> None:
+        config = self._config_of(image, topic.name)
+        for index in range(len(topic.partitions)):
+            partition = self._by_id.get((topic.id, index))
+            if partition is not None and partition.log.config != config:
+                partition.log.apply_config(config)

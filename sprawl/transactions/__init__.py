@@ -1,0 +1,1 @@
+"""Producer ids now; transaction coordinators and markers will live here too."""

@@ -1,0 +1,138 @@
+"""From a whole frame to the buffers of its answer: header, version check, parse, handler, encode.
+
+In: a frame and the circumstances of its connection. Out: an `Answer` now, or something to await for it.
+Never touches a socket. What a client may have done wrong is raised as `ProtocolError`, and costs it the connection,
+as in Kafka: a frame that cannot be read leaves no field to put an error code in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from sprawl.security.access import ANONYMOUS, Principal
+from sprawl_protocol.api import ApiKey
+from sprawl_protocol.errors import ApiError, ProtocolError
+from sprawl_protocol.framing import RequestHeader, frame_response, parse_request_header
+from sprawl_protocol.message import Request, Response
+from sprawl_protocol.messages import REQUESTS, ApiVersionsRequest
+from sprawl_protocol.primitives import Buffer
+
+Answer = list[Buffer] | None
+"""The buffers to send, length prefix included; None where the client expects no answer."""
+
+API_VERSIONS: Final = int(ApiKey.API_VERSIONS)
+
+
+@dataclass(slots=True)
+class RequestContext:
+    """One request's circumstances: what a handler knows besides the request's own fields."""
+
+    api_version: int
+    client_id: str
+    client_host: str
+    principal: Principal
+    listener: str
+    """Name of the listener the connection came in through: addresses in answers are those of this listener."""
+    connection_id: int
+    software_name: str = ""
+    software_version: str = ""
+
+
+Handler = Callable[[RequestContext, Any], Response | None | Awaitable[Response | None]]
+"""None as the answer means that the client expects none (Produce with acks=0)."""
+
+
+class Hangup(Exception):  # noqa: N818 - not an error: a decision about the connection
+    """Raised by a handler to close the connection instead of answering (Produce with acks=0 that failed)."""
+
+
+class Dispatcher:
+    """Routes by API key. One per node; holds no state about requests."""
+
+    def __init__(self, routes: Mapping[ApiKey, Handler]) -> None:
+        self._routes: dict[int, tuple[type[Request], Handler]] = {
+            int(key): (REQUESTS[key], handler) for key, handler in routes.items()
+        }
+
+    def context(self, *, client_host: str, listener: str, connection_id: int) -> RequestContext:
+        """The circumstances that stay the same for a whole connection, to be refined by each request."""
+        return RequestContext(0, "", client_host, ANONYMOUS, listener, connection_id)
+
+    def dispatch(self, frame: memoryview, connection: RequestContext) -> Answer | Deferred:
+        """Raises `ProtocolError` if the frame cannot be read, `Hangup` if the handler says so."""
+        header = parse_request_header(frame)
+        version = header.api_version
+        route = self._routes.get(header.api_key)
+        if route is None:
+            raise ProtocolError(f"API key {header.api_key} is not served here")
+        request_type, handler = route
+        if request_type.MIN_VERSION <= version <= request_type.MAX_VERSION:
+            request = request_type.parse(frame, version, header.body)
+        elif header.api_key == API_VERSIONS:
+            # A client that speaks a newer ApiVersions than we know must still learn what we know: the handler
+            # answers a version it does not know with a version 0 body and error 35 (KIP-511).
+            request = ApiVersionsRequest()
+        else:
+            raise ProtocolError(
+                f"{request_type.__name__} version {version} is not served here, only "
+                f"{request_type.MIN_VERSION} to {request_type.MAX_VERSION}"
+            )
+        if isinstance(request, ApiVersionsRequest):
+            connection.software_name = request.client_software_name[:128]
+            connection.software_version = request.client_software_version[:128]
+        context = RequestContext(
+            version,
+            header.client_id or "",
+            connection.client_host,
+            connection.principal,
+            connection.listener,
+            connection.connection_id,
+            connection.software_name,
+            connection.software_version,
+        )
+        try:
+            result = handler(context, request)
+        except ApiError as error:
+            return _encode(header, _refusal(request_type, error))
+        if result is None or isinstance(result, Response):
+            return _encode(header, result)
+        return Deferred(header, request_type, result)
+
+
+@dataclass(slots=True)
+class Deferred:
+    """An answer that is still being worked on."""
+
+    header: RequestHeader
+    request_type: type[Request]
+    result: Awaitable[Response | None]
+
+    def encode(self, response: Response | None) -> Answer:
+        return _encode(self.header, response)
+
+    def refuse(self, error: ApiError) -> Answer:
+        """Raises `Hangup` where the API has no field that could carry the refusal."""
+        return _encode(self.header, _refusal(self.request_type, error))
+
+
+def _encode(header: RequestHeader, response: Response | None) -> Answer:
+    if response is None:
+        return None
+    version = header.api_version
+    if header.api_key == API_VERSIONS and not response.MIN_VERSION <= version <= response.MAX_VERSION:
+        version = 0
+    return frame_response(header.correlation_id, response, version)
+
+
+def _refusal(request_type: type[Request], error: ApiError) -> Response:
+    """A whole-request refusal. Handlers refuse item by item themselves; this is for what holds for all of it."""
+    response: Any = request_type.RESPONSE()
+    if not hasattr(response, "error_code"):
+        raise Hangup(f"{request_type.__name__}: {error.code.name}: {error.message}")
+    response.error_code = int(error.code)
+    if hasattr(response, "error_message"):
+        response.error_message = error.message
+    assert isinstance(response, Response)
+    return response

@@ -1,0 +1,134 @@
+"""A listening address and the connections that came in through it."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+from collections import Counter
+
+from sprawl.runtime import Clock, Listener, Network
+from sprawl.wire.connection import Connection
+from sprawl.wire.dispatch import Dispatcher
+from sprawl.wire.limits import ConnectionLimits, RequestMemory
+
+log = logging.getLogger(__name__)
+
+_SWEEP_SECONDS = 1.0
+
+
+class KafkaListener:
+    """Serves Kafka clients on one address. `start`, then `drain` and `stop`; owns its connections."""
+
+    def __init__(
+        self,
+        name: str,
+        host: str,
+        port: int,
+        *,
+        network: Network,
+        clock: Clock,
+        dispatcher: Dispatcher,
+        limits: ConnectionLimits,
+        memory: RequestMemory,
+        ids: itertools.count[int],
+    ) -> None:
+        self.name = name
+        self.host = host
+        self._port = port
+        self._network = network
+        self._clock = clock
+        self._dispatcher = dispatcher
+        self._limits = limits
+        self._memory = memory
+        self._ids = ids
+        self._listener: Listener | None = None
+        self._connections: set[Connection] = set()
+        self._by_host: Counter[str] = Counter()
+        self._sweeper: asyncio.Task[None] | None = None
+        self._empty = asyncio.Event()
+        self._empty.set()
+
+    @property
+    def port(self) -> int:
+        """The real port, once started (port 0 asks the system for a free one)."""
+        return self._listener.port if self._listener is not None else self._port
+
+    @property
+    def connections(self) -> int:
+        return len(self._connections)
+
+    async def start(self) -> None:
+        """Raises `OSError` if the address cannot be had."""
+        self._listener = await self._network.listen(self._accept, self.host, self._port)
+        self._sweeper = asyncio.create_task(self._sweep(), name=f"sweep {self.name}")
+
+    async def drain(self, timeout: float) -> None:
+        """Accept nobody, finish what is under way, for `timeout` seconds at most; then cut what is left."""
+        if self._listener is not None:
+            self._listener.close()
+        for connection in list(self._connections):
+            connection.drain()
+        try:
+            async with asyncio.timeout(timeout):
+                await self._empty.wait()
+        except TimeoutError:
+            log.info("%s: cutting %d connections that did not finish in %.1f s", self.name, self.connections, timeout)
+
+    async def stop(self) -> None:
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+            await asyncio.gather(self._sweeper, return_exceptions=True)
+        if self._listener is not None:
+            self._listener.close()
+        for connection in list(self._connections):
+            connection.abort()
+        if self._listener is not None:
+            await self._listener.wait_closed()
+
+    def _accept(self) -> Connection:
+        return Connection(
+            next(self._ids),
+            self._dispatcher,
+            self._limits,
+            self._memory,
+            self.name,
+            self._clock.monotonic,
+            self._enter,
+            self._forget,
+        )
+
+    def _enter(self, connection: Connection) -> bool:
+        """Count a connection in; False if it is one too many."""
+        host = connection.client_host
+        if len(self._connections) >= self._limits.max_connections:
+            log.warning("%s refused: %d connections is this listener's limit", connection, self._limits.max_connections)
+            return False
+        if self._by_host[host] >= self._limits.max_connections_per_host:
+            log.warning(
+                "%s refused: %d connections is the limit for one host",
+                connection,
+                self._limits.max_connections_per_host,
+            )
+            return False
+        self._connections.add(connection)
+        self._by_host[host] += 1
+        self._empty.clear()
+        return True
+
+    def _forget(self, connection: Connection) -> None:
+        if connection not in self._connections:
+            return
+        self._connections.discard(connection)
+        self._by_host[connection.client_host] -= 1
+        if not self._by_host[connection.client_host]:
+            del self._by_host[connection.client_host]
+        if not self._connections:
+            self._empty.set()
+
+    async def _sweep(self) -> None:
+        while True:
+            await asyncio.sleep(_SWEEP_SECONDS)
+            now = self._clock.monotonic()
+            for connection in list(self._connections):
+                connection.check_deadlines(now)
