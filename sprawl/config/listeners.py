@@ -43,6 +43,11 @@ class HttpAddress:
     port: int
 
 
+def address(host: str, port: int) -> str:
+    """`host:port`, with brackets around an IPv6 address."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
 def is_loopback(host: str) -> bool:
     """Whether only this machine can reach `host`. A name other than localhost is not believed to be."""
     if host == "localhost":

@@ -1,0 +1,1 @@
+"""What an operator sees of a node: its log, its metrics, and whether it is well."""

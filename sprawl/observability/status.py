@@ -1,0 +1,50 @@
+"""The pages by which others learn whether a node is well, and what it does.
+
+In: three questions, each answered with a `Verdict`, and the metrics. Out: pages by path, for `http.StatusServer`.
+`/livez`: should the process be restarted? `/startupz`: has it come up? `/readyz`: may clients be sent here?
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from sprawl.observability.metrics import Registry
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    ok: bool
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    status: int
+    content_type: str
+    body: bytes
+
+
+Probe = Callable[[], Verdict]
+Pages = Mapping[str, Callable[[], Page]]
+
+
+def status_pages(*, live: Probe, started: Probe, ready: Probe, registry: Registry) -> Pages:
+    return {
+        "/livez": lambda: _text(live()),
+        "/startupz": lambda: _text(started()),
+        "/readyz": lambda: _text(ready()),
+        "/v1/status/ready": lambda: _json(ready()),
+        "/metrics": lambda: Page(200, "text/plain; version=0.0.4; charset=utf-8", registry.render().encode()),
+    }
+
+
+def _text(verdict: Verdict) -> Page:
+    words = "ok" if verdict.ok else verdict.reason or "not ready"
+    return Page(200 if verdict.ok else 503, "text/plain; charset=utf-8", f"{words}\n".encode())
+
+
+def _json(verdict: Verdict) -> Page:
+    body = {"status": "ready" if verdict.ok else "not ready"} | ({"reason": verdict.reason} if verdict.reason else {})
+    return Page(200 if verdict.ok else 503, "application/json", json.dumps(body).encode() + b"\n")

@@ -1,0 +1,205 @@
+"""One node as one process: signals, readiness, status pages, exit code.
+
+In: settings. Out: an exit code, once the node has stopped: 0 after a clean stop, 1 after a failure. The first SIGTERM
+or SIGINT lets the node finish what is under way; the second ends the process at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import logging
+import os
+import signal
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from sprawl.config.broker import BrokerConfig
+from sprawl.config.errors import ConfigError
+from sprawl.config.identity import LOCK_FILE, SECRET_FILE, STATE_FILE, Identity, establish
+from sprawl.config.listeners import address
+from sprawl.config.loading import Loaded
+from sprawl.observability import logs
+from sprawl.observability.status import Verdict, status_pages
+from sprawl.runtime import Runtime
+from sprawl.runtime.real import RealRuntime
+from sprawl_protocol.errors import ApiError
+
+if TYPE_CHECKING:
+    from sprawl.node import Node
+    from sprawl.observability.http import StatusServer
+
+log = logging.getLogger(__name__)
+
+_STOP_GRACE: Final = 5.0
+"""Seconds beyond the drain for closing files and the like."""
+
+
+def run(loaded: Loaded) -> int:
+    """Serve until told to stop. Returns the exit code."""
+    config = loaded.config
+    logs.configure(config.sprawl_log_level)
+    if loaded.warning:
+        log.warning("%s", loaded.warning)
+    if config.sprawl_insecure:
+        log.warning("%s", _BANNER)
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        return runner.run(_serve(config, RealRuntime()))
+
+
+def prepare(config: BrokerConfig, cluster_id: str = "") -> Identity:
+    """Give the data directory its identity and the cluster's secret. Raises `ConfigError`, `OSError`."""
+    runtime = RealRuntime()
+    files = runtime.files
+    before = os.umask(0o077)
+    try:
+        files.make_dirs(config.data_dir)
+        release = files.lock(f"{config.data_dir}/{LOCK_FILE}")
+        try:
+            state = runtime.open_state(f"{config.data_dir}/{STATE_FILE}")
+            try:
+                identity = establish(
+                    state, runtime, node_id=config.id if config.id_given else None, cluster_id=cluster_id
+                )
+            finally:
+                state.close()
+            secret = f"{config.data_dir}/{SECRET_FILE}"
+            if not files.exists(secret):
+                files.write_atomic(secret, base64.b64encode(runtime.token_bytes(32)) + b"\n")
+        finally:
+            release()
+    except BlockingIOError:
+        raise ConfigError("log.dirs", config.data_dir, "a running node is using this directory.") from None
+    finally:
+        os.umask(before)
+    return identity
+
+
+_BANNER: Final = (
+    "INSECURE: this node may be reached from other machines, without encryption and without authentication. "
+    "Whoever reaches it can read, write and delete everything."
+)
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.new_event_loop
+    return uvloop.new_event_loop
+
+
+async def _serve(config: BrokerConfig, runtime: Runtime) -> int:
+    from sprawl.node import Node
+
+    began = runtime.clock.monotonic()
+    stop = _on_signals()
+    node = Node(config, runtime)
+    running = _Running(node)
+    pages: StatusServer | None = None
+    try:
+        pages = await _serve_pages(config, runtime, running)
+        if not await _first_of(node.start(), stop):
+            log.info("told to stop while starting")
+            return await _stopped(node, config)
+        running.started = True
+        log.info("ready in %.2f s: %s", runtime.clock.monotonic() - began, _where(node, config))
+        if await _first_of(node.failed(), stop):
+            log.error("the node has failed; stopping")
+            running.failed = True
+            await _stopped(node, config)
+            return 1
+        log.info("stopping: no new requests; those under way are finished")
+        running.stopping = True
+        return await _stopped(node, config)
+    except (ApiError, ConfigError, OSError) as problem:
+        log.error("cannot start: %s", problem)
+        await _stopped(node, config)
+        return 1
+    finally:
+        if pages is not None:
+            await pages.stop()
+
+
+async def _first_of(work: Coroutine[object, object, object], stop: asyncio.Event) -> bool:
+    """True if `work` ended first (its exception is raised), False if the stop did; then `work` is cancelled."""
+    doing = asyncio.create_task(work)
+    waiting = asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait((doing, waiting), return_when=asyncio.FIRST_COMPLETED)
+        if doing.done():
+            doing.result()
+            return True
+        return False
+    finally:
+        for task in (doing, waiting):
+            task.cancel()
+        await asyncio.gather(doing, waiting, return_exceptions=True)
+
+
+async def _stopped(node: Node, config: BrokerConfig) -> int:
+    """Stop the node; the exit code of that."""
+    try:
+        async with asyncio.timeout(config.sprawl_shutdown_timeout_ms / 1000 + _STOP_GRACE):
+            await node.stop()
+    except TimeoutError:
+        log.error("the node did not stop in time; the next start recovers its logs")
+        return 1
+    log.info("stopped")
+    return 0
+
+
+def _on_signals() -> asyncio.Event:
+    """Set by the first SIGTERM or SIGINT; the second ends the process."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def told(number: signal.Signals) -> None:
+        if stop.is_set():
+            log.warning("%s again: ending at once; the next start recovers the logs", number.name)
+            os._exit(1)
+        log.info("%s", number.name)
+        stop.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, told, number)
+    return stop
+
+
+@dataclass(slots=True)
+class _Running:
+    """What the status pages tell."""
+
+    node: Node
+    started: bool = False
+    stopping: bool = False
+    failed: bool = False
+
+    def live(self) -> Verdict:
+        return Verdict(not self.failed, "the node has failed")
+
+    def up(self) -> Verdict:
+        return Verdict(self.started, "starting")
+
+    def ready(self) -> Verdict:
+        if self.failed or self.stopping or not self.started:
+            return Verdict(False, "failed" if self.failed else "stopping" if self.stopping else "starting")
+        return Verdict(self.node.ready, "not ready")
+
+
+async def _serve_pages(config: BrokerConfig, runtime: Runtime, running: _Running) -> StatusServer | None:
+    """Answers from before the node has recovered until after it has stopped. Raises `OSError`."""
+    if config.http is None:
+        return None
+    from sprawl.observability.http import StatusServer
+
+    pages = status_pages(live=running.live, started=running.up, ready=running.ready, registry=running.node.metrics)
+    server = StatusServer(runtime.network, pages)
+    port = await server.start(config.http.host, config.http.port)
+    log.info("status and metrics on http://%s", address(config.http.host, port))
+    return server
+
+
+def _where(node: Node, config: BrokerConfig) -> str:
+    return ", ".join(f"{name}://{address(host, port)}" for name, host, port in node.addresses)
