@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import ssl
+from abc import abstractmethod
 from collections.abc import Callable, Iterator, MutableMapping, Sequence
 from typing import Any, Protocol, TypeVar
 
@@ -89,11 +90,11 @@ class File(Protocol):
         """
         ...
 
-    def read_now(self, offset: int, size: int) -> bytes | None:
-        """Up to `size` bytes if they can be had without blocking on the disk, else None."""
+    def read_now(self, offset: int, size: int) -> bytes | bytearray | None:
+        """Up to `size` bytes if they can be had without blocking on the disk, else None. Empty at end of file."""
         ...
 
-    async def read(self, offset: int, size: int) -> bytes:
+    async def read(self, offset: int, size: int) -> bytes | bytearray:
         """Up to `size` bytes, off the event loop if the disk must be asked; short only at end of file."""
         ...
 
@@ -104,9 +105,13 @@ class File(Protocol):
         """
         ...
 
-    def truncate(self, size: int) -> None: ...
+    def truncate(self, size: int) -> None:
+        """Cut the end off. `size` beyond the present size is a `ValueError`, as is anything done to a closed file."""
+        ...
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Reads and syncs under way still end well."""
+        ...
 
 
 class FileSystem(Protocol):
@@ -120,18 +125,27 @@ class FileSystem(Protocol):
         """Names (not paths) in `directory`, sorted. Raises `FileNotFoundError`."""
         ...
 
-    def make_dirs(self, path: str) -> None: ...
+    def make_dirs(self, path: str) -> None:
+        """With all parents; no error if it exists."""
+        ...
 
     def rename(self, old: str, new: str) -> None:
         """Atomic within one file system; replaces `new`. Durable once `sync_dir` of the parent has returned."""
         ...
 
-    def remove(self, path: str) -> None: ...
+    def remove(self, path: str) -> None:
+        """A file. Raises `FileNotFoundError`."""
+        ...
 
-    def remove_tree(self, path: str) -> None: ...
+    def remove_tree(self, path: str) -> None:
+        """A directory with all that is in it. Raises `FileNotFoundError`."""
+        ...
 
     def sync_dir(self, path: str) -> None:
-        """Make creations, renames and removals in `path` durable (fsync of the directory). Blocks; cold path only."""
+        """Make creations, renames and removals in `path` durable (fsync of the directory). Blocks; cold path only.
+
+        A file's own bytes are `File.sync`'s business; a file whose name was never made durable is gone after a crash.
+        """
         ...
 
     def read_bytes(self, path: str) -> bytes:
@@ -161,7 +175,7 @@ class KeyValueStore(Protocol):
         ...
 
     def scan(self, start: bytes, end: bytes) -> Iterator[tuple[bytes, bytes]]:
-        """Pairs with start <= key < end, ascending."""
+        """Pairs with start <= key < end, ascending. Not a snapshot: writes during the scan may be seen or not."""
         ...
 
     def scan_back(self, start: bytes, end: bytes) -> Iterator[tuple[bytes, bytes]]:
@@ -177,8 +191,16 @@ class KeyValueStore(Protocol):
     def close(self) -> None: ...
 
 
-SmallState = MutableMapping[str, Any]
-"""JSON values by name, durable when set (SQLite). For what an operator may want to read with any SQLite tool."""
+class SmallState(MutableMapping[str, Any]):
+    """JSON values by name, durable when set (SQLite). For what an operator may want to read with any SQLite tool.
+
+    Blocks; cold path only. Raises `OSError` if the file is damaged or the disk fails.
+    """
+
+    __slots__ = ()
+
+    @abstractmethod
+    def close(self) -> None: ...
 
 
 class Runtime(Protocol):
