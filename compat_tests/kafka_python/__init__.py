@@ -1,0 +1,1 @@
+"""kafka-python: the pure-Python client, threads beneath."""

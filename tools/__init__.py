@@ -1,0 +1,1 @@
+"""Programs for those who work on Sprawl: benchmarks, simulator runs, evaluations."""
