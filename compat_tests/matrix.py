@@ -71,7 +71,9 @@ class Matrix:
                 continue
             marker = item.get_closest_marker("feature")
             if marker is None or marker.args[0] not in FEATURES:
-                raise pytest.UsageError(f"{item.nodeid} needs @pytest.mark.feature with a name from compat_tests/matrix.py")
+                raise pytest.UsageError(
+                    f"{item.nodeid} needs @pytest.mark.feature with a name from compat_tests/matrix.py"
+                )
             folder = item.path.relative_to(HERE).parts[0]
             # Clients leave sockets and event loops to the garbage collector; that is their matter.
             item.add_marker(pytest.mark.filterwarnings("ignore"))
@@ -119,7 +121,13 @@ class Matrix:
         for feature in FEATURES:
             cells = (_words(self.cells.get((feature, client.folder))) for client in CLIENTS)
             lines.append(f"| {feature} | " + " | ".join(cells) + " |")
-        lines += ["", "The number is that of the tests that passed; an empty cell means that no test asks for it.", "", "| client | version |", "|---|---|"]
+        lines += [
+            "",
+            "The number is that of the tests that passed; an empty cell means that no test asks for it.",
+            "",
+            "| client | version |",
+            "|---|---|",
+        ]
         for client in CLIENTS:
             lines.append(f"| {client.title} | {_version(client)} |")
         if any(self.reasons.values()):

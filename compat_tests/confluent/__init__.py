@@ -1,0 +1,1 @@
+"""confluent-kafka: librdkafka, the client beneath most languages."""

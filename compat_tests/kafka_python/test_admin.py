@@ -24,7 +24,9 @@ def config_of(kadmin: KafkaAdminClient, topic: str, key: str) -> dict[str, Any]:
 @pytest.mark.feature("admin: topics")
 def test_topics_are_created_listed_described_and_deleted(kadmin: KafkaAdminClient, new_name: Callable[[], str]) -> None:
     name = new_name()
-    answer = kadmin.create_topics({name: {"num_partitions": 3, "replication_factor": 1, "configs": {"retention.ms": "60000"}}})
+    answer = kadmin.create_topics(
+        {name: {"num_partitions": 3, "replication_factor": 1, "configs": {"retention.ms": "60000"}}}
+    )
     created = answer["topics"][0]
     assert (created["num_partitions"], created["replication_factor"]) == (3, 1)
     until("the topic in the list", lambda: name in kadmin.list_topics())
@@ -127,13 +129,17 @@ def test_offsets_of_an_empty_group_are_set_read_and_deleted(topic: str, kadmin: 
 
 
 @pytest.mark.feature("admin: cluster")
-def test_the_cluster_and_its_log_directories_are_described(topic: str, kadmin: KafkaAdminClient, producer: KafkaProducer) -> None:
+def test_the_cluster_and_its_log_directories_are_described(
+    topic: str, kadmin: KafkaAdminClient, producer: KafkaProducer
+) -> None:
     producer.send(topic, b"x" * 1000).get(10)
     cluster = kadmin.describe_cluster()
     assert len(cluster["brokers"]) == 1
     assert cluster["cluster_id"]
     (node,) = kadmin.describe_log_dirs()
     sizes = {
-        each["name"]: each["partitions"][0]["partition_size"] for directory in node["log_dirs"] for each in directory["topics"]
+        each["name"]: each["partitions"][0]["partition_size"]
+        for directory in node["log_dirs"]
+        for each in directory["topics"]
     }
     assert sizes[topic] >= 1000

@@ -60,9 +60,12 @@ def test_no_partitions_are_refused(kadmin: KafkaAdminClient, new_name: Callable[
 
 
 @pytest.mark.parametrize(
-    ("key", "value"), [("retention.ms", "soon"), ("no.such.setting", "1"), ("cleanup.policy", "burn"), ("segment.bytes", "1")]
+    ("key", "value"),
+    [("retention.ms", "soon"), ("no.such.setting", "1"), ("cleanup.policy", "burn"), ("segment.bytes", "1")],
 )
-def test_an_invalid_setting_is_refused(kadmin: KafkaAdminClient, new_name: Callable[[], str], key: str, value: str) -> None:
+def test_an_invalid_setting_is_refused(
+    kadmin: KafkaAdminClient, new_name: Callable[[], str], key: str, value: str
+) -> None:
     with pytest.raises(errors.InvalidConfigurationError):
         kadmin.create_topics({new_name(): {"num_partitions": 1, "replication_factor": 1, "configs": {key: value}}})
 
@@ -92,7 +95,9 @@ def test_deleting_records_past_the_end_is_refused(topic: str, kadmin: KafkaAdmin
 
 
 @pytest.mark.feature("auto-create")
-def test_a_topic_appears_at_first_use_where_the_broker_allows_it(start_broker: StartBroker, new_name: Callable[[], str]) -> None:
+def test_a_topic_appears_at_first_use_where_the_broker_allows_it(
+    start_broker: StartBroker, new_name: Callable[[], str]
+) -> None:
     broker = start_broker({"auto.create.topics.enable": "true", "num.partitions": "3"})
     name = new_name()
     producer = KafkaProducer(bootstrap_servers=broker.bootstrap)

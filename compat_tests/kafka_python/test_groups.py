@@ -70,7 +70,9 @@ def test_every_record_reaches_exactly_one_member(
 
 
 @pytest.mark.feature("groups: join and leave")
-def test_a_member_that_falls_silent_loses_its_partitions(new_topic: MakeTopic, new_consumer: MakeConsumer, group: str) -> None:
+def test_a_member_that_falls_silent_loses_its_partitions(
+    new_topic: MakeTopic, new_consumer: MakeConsumer, group: str
+) -> None:
     topic = new_topic(partitions=2)
     settings = {"group_id": group, "session_timeout_ms": SESSION_MS, "heartbeat_interval_ms": 200}
     staying = new_consumer(topic, **settings)
@@ -82,7 +84,9 @@ def test_a_member_that_falls_silent_loses_its_partitions(new_topic: MakeTopic, n
 
 
 @pytest.mark.feature("groups: join and leave")
-def test_a_member_with_an_old_generation_cannot_commit(new_topic: MakeTopic, new_consumer: MakeConsumer, group: str) -> None:
+def test_a_member_with_an_old_generation_cannot_commit(
+    new_topic: MakeTopic, new_consumer: MakeConsumer, group: str
+) -> None:
     topic = new_topic(partitions=2)
     first = new_consumer(topic, group_id=group, enable_auto_commit=False, heartbeat_interval_ms=200)
     settle([first], 2)

@@ -73,7 +73,9 @@ def test_compressed_batches_survive(topic: str, new_producer: MakeProducer, read
 
 
 @pytest.mark.feature("compression")
-def test_one_partition_holds_batches_of_several_codecs(topic: str, new_producer: MakeProducer, read_all: ReadAll) -> None:
+def test_one_partition_holds_batches_of_several_codecs(
+    topic: str, new_producer: MakeProducer, read_all: ReadAll
+) -> None:
     codecs = [None, "gzip", "lz4"]
     for codec in codecs:
         new_producer(compression_type=codec).send(topic, f"by {codec}".encode() * 50).get(10)
@@ -93,7 +95,9 @@ def test_a_large_message_goes_through_a_topic_that_allows_it(
 
 @pytest.mark.feature("acks")
 @pytest.mark.parametrize("acks", [0, 1, "all"])
-def test_each_kind_of_acknowledgement(topic: str, new_producer: MakeProducer, new_consumer: MakeConsumer, acks: int | str) -> None:
+def test_each_kind_of_acknowledgement(
+    topic: str, new_producer: MakeProducer, new_consumer: MakeConsumer, acks: int | str
+) -> None:
     producer = new_producer(acks=acks, enable_idempotence=False)
     offsets = [producer.send(topic, b"%d" % number).get(10).offset for number in range(3)]
     assert acks == 0 or offsets == [0, 1, 2]
@@ -122,7 +126,9 @@ def test_many_requests_in_flight_are_answered_in_order(topic: str, new_producer:
 
 
 @pytest.mark.feature("many partitions")
-def test_a_topic_of_a_hundred_partitions(new_topic: MakeTopic, producer: KafkaProducer, new_consumer: MakeConsumer) -> None:
+def test_a_topic_of_a_hundred_partitions(
+    new_topic: MakeTopic, producer: KafkaProducer, new_consumer: MakeConsumer
+) -> None:
     topic = new_topic(partitions=100)
     assert producer.partitions_for(topic) == set(range(100))
     for partition in range(100):
@@ -192,7 +198,9 @@ def test_an_empty_fetch_waits_no_longer_than_asked(topic: str, new_consumer: Mak
 
 
 @pytest.mark.feature("long poll")
-def test_a_fetch_returns_once_min_bytes_are_there(topic: str, producer: KafkaProducer, new_consumer: MakeConsumer) -> None:
+def test_a_fetch_returns_once_min_bytes_are_there(
+    topic: str, producer: KafkaProducer, new_consumer: MakeConsumer
+) -> None:
     consumer = new_consumer(topic, fetch_max_wait_ms=20_000, fetch_min_bytes=5000)
     assert not consumer.poll(timeout_ms=300)
     for _ in range(100):

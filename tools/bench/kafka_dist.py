@@ -46,7 +46,9 @@ _POM = """<project xmlns="http://maven.apache.org/POM/4.0.0">
   <dependencies>{dependencies}</dependencies>
 </project>
 """
-_DEPENDENCY = "<dependency><groupId>{group}</groupId><artifactId>{artifact}</artifactId><version>{version}</version></dependency>"
+_DEPENDENCY = (
+    "<dependency><groupId>{group}</groupId><artifactId>{artifact}</artifactId><version>{version}</version></dependency>"
+)
 _LOG4J2 = """Configuration:
   Appenders:
     Console: {name: STDOUT, PatternLayout: {pattern: "[%d] %p %m (%c)%n"}}
@@ -171,7 +173,9 @@ class KafkaServer:
             if self.process is None or self.process.poll() is not None:
                 raise KafkaUnavailable(f"Kafka ended while starting; see its output:\n{self._tail()}")
             if time.monotonic() > deadline:
-                raise KafkaUnavailable(f"Kafka did not answer on {self.bootstrap} within {seconds:.0f} s:\n{self._tail()}")
+                raise KafkaUnavailable(
+                    f"Kafka did not answer on {self.bootstrap} within {seconds:.0f} s:\n{self._tail()}"
+                )
             time.sleep(0.02)
 
     def stop(self) -> None:
@@ -196,7 +200,9 @@ class KafkaServer:
         self.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.stop()
 
     @property
@@ -270,7 +276,14 @@ def _copy_dependencies(scratch: Path, wanted: dict[str, str], *, transitive: boo
     parts = ((*name.split(":"), version) for name, version in wanted.items())
     lines = [_DEPENDENCY.format(group=group, artifact=artifact, version=version) for group, artifact, version in parts]
     (scratch / "pom.xml").write_text(_POM.format(dependencies="".join(lines)))
-    command = [maven, "-q", "-B", "dependency:copy-dependencies", f"-DoutputDirectory={scratch / 'libs'}", "-DincludeScope=runtime"]
+    command = [
+        maven,
+        "-q",
+        "-B",
+        "dependency:copy-dependencies",
+        f"-DoutputDirectory={scratch / 'libs'}",
+        "-DincludeScope=runtime",
+    ]
     if not transitive:
         command.append("-DexcludeTransitive=true")
     done = subprocess.run(command, cwd=scratch, capture_output=True, text=True, check=False)
@@ -289,7 +302,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="kafka-") as directory:
         server = KafkaServer(obtain(arguments.version), Path(directory), port=arguments.port, settings=settings)
         with server:
-            print(f"Apache Kafka {server.dist.version} answers on {server.bootstrap} (pid {server.pid}); Ctrl-C ends it")
+            print(
+                f"Apache Kafka {server.dist.version} answers on {server.bootstrap} (pid {server.pid}); Ctrl-C ends it"
+            )
             signal.signal(signal.SIGTERM, signal.default_int_handler)
             with contextlib.suppress(KeyboardInterrupt):
                 signal.pause()

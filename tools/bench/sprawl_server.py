@@ -78,7 +78,9 @@ class SprawlServer:
             if self.process is None or self.process.poll() is not None:
                 raise SprawlUnavailable(f"sprawl ended while starting; its log ends with:\n{self._tail()}")
             if time.monotonic() > deadline:
-                raise SprawlUnavailable(f"/readyz did not say 200 within {seconds:.0f} s; the log ends with:\n{self._tail()}")
+                raise SprawlUnavailable(
+                    f"/readyz did not say 200 within {seconds:.0f} s; the log ends with:\n{self._tail()}"
+                )
             time.sleep(0.02)
 
     def ready(self) -> bool:
@@ -110,7 +112,9 @@ class SprawlServer:
         self.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.stop()
 
     def _tail(self) -> str:
