@@ -11,7 +11,7 @@ import base64
 import logging
 import os
 import signal
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -24,6 +24,7 @@ from sprawl.observability import logs
 from sprawl.observability.status import Verdict, status_pages
 from sprawl.runtime import Runtime
 from sprawl.runtime.real import RealRuntime
+from sprawl.runtime.real import run as run_on_loop
 from sprawl_protocol.errors import ApiError
 
 if TYPE_CHECKING:
@@ -44,8 +45,7 @@ def run(loaded: Loaded) -> int:
         log.warning("%s", loaded.warning)
     if config.sprawl_insecure:
         log.warning("%s", _BANNER)
-    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        return runner.run(_serve(config, RealRuntime()))
+    return run_on_loop(_serve(config, RealRuntime()))
 
 
 def prepare(config: BrokerConfig, cluster_id: str = "") -> Identity:
@@ -80,14 +80,6 @@ _BANNER: Final = (
     "INSECURE: this node may be reached from other machines, without encryption and without authentication. "
     "Whoever reaches it can read, write and delete everything."
 )
-
-
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
-    try:
-        import uvloop
-    except ImportError:
-        return asyncio.new_event_loop
-    return uvloop.new_event_loop
 
 
 async def _serve(config: BrokerConfig, runtime: Runtime) -> int:

@@ -24,7 +24,7 @@ REQUEST_SECONDS: Final = 10.0
 
 
 class StatusServer:
-    """Listens from `start` to `stop`. A `tick` of its pages must not block."""
+    """Listens from `start` to `stop`. Making a page must not block."""
 
     def __init__(self, network: Network, pages: Pages) -> None:
         self._network = network
@@ -110,20 +110,22 @@ class _Connection(asyncio.Protocol):
         if request.method not in (b"GET", b"HEAD"):
             self._send(Page(405, "text/plain; charset=utf-8", b"only GET and HEAD\n"), allow=True)
             return
+        with_body = request.method == b"GET"
         path = request.target.partition(b"?")[0].decode("latin-1")
         make = self._server.pages.get(path)
         if make is None:
             names = " ".join(self._server.pages)
-            self._send(Page(404, "text/plain; charset=utf-8", f"no such page; there are {names}\n".encode()))
+            missing = Page(404, "text/plain; charset=utf-8", f"no such page; there are {names}\n".encode())
+            self._send(missing, with_body=with_body)
         else:
-            self._send(make())
+            self._send(make(), with_body=with_body)
 
     def _refuse(self, error: h11.RemoteProtocolError) -> None:
         if self._http.our_state in (h11.IDLE, h11.SEND_RESPONSE):
             self._send(Page(error.error_status_hint, "text/plain; charset=utf-8", f"{error}\n".encode()), close=True)
         self.close()
 
-    def _send(self, page: Page, *, close: bool = False, allow: bool = False) -> None:
+    def _send(self, page: Page, *, close: bool = False, allow: bool = False, with_body: bool = True) -> None:
         headers = [("Content-Type", page.content_type), ("Content-Length", str(len(page.body)))]
         if close:
             headers.append(("Connection", "close"))
@@ -131,7 +133,7 @@ class _Connection(asyncio.Protocol):
             headers.append(("Allow", "GET, HEAD"))
         parts = [
             self._http.send(h11.Response(status_code=page.status, headers=headers)),
-            self._http.send(h11.Data(data=page.body)),
+            self._http.send(h11.Data(data=page.body)) if with_body else b"",
             self._http.send(h11.EndOfMessage()),
         ]
         if self._transport is not None:

@@ -46,5 +46,5 @@ def _text(verdict: Verdict) -> Page:
 
 
 def _json(verdict: Verdict) -> Page:
-    body = {"status": "ready" if verdict.ok else "not ready"} | ({"reason": verdict.reason} if verdict.reason else {})
+    body = {"status": "ready"} if verdict.ok else {"status": "not ready", "reason": verdict.reason}
     return Page(200 if verdict.ok else 503, "application/json", json.dumps(body).encode() + b"\n")
