@@ -78,7 +78,7 @@ def test_a_topic_deleted_and_made_again_is_empty_and_new(
 def test_a_manual_assignment_is_honoured(admin: AdminClient, new_name: Callable[[], str]) -> None:
     name = new_name()
     node = next(iter(admin.list_topics(timeout=10).brokers))
-    admin.create_topics([NewTopic(name, num_partitions=-1, replica_assignment=[[node], [node]])])[name].result(20)
+    admin.create_topics([NewTopic(name, num_partitions=2, replica_assignment=[[node], [node]])])[name].result(20)
     described = admin.describe_topics(TopicCollection([name]))[name].result(20)
     assert [[replica.id for replica in partition.replicas] for partition in described.partitions] == [[node], [node]]
 

@@ -64,8 +64,8 @@ def test_consuming_an_unknown_topic_is_told(new_consumer: MakeConsumer, new_name
         ({"num_partitions": 1, "replication_factor": 3}, KafkaError.INVALID_REPLICATION_FACTOR),
         ({"num_partitions": 1, "replication_factor": 1, "config": {"retention.ms": "soon"}}, KafkaError.INVALID_CONFIG),
         ({"num_partitions": 1, "replication_factor": 1, "config": {"no.such": "1"}}, KafkaError.INVALID_CONFIG),
-        ({"num_partitions": -1, "replica_assignment": [[77]]}, KafkaError.INVALID_REPLICA_ASSIGNMENT),
-        ({"num_partitions": -1, "replica_assignment": [[1, 1]]}, KafkaError.INVALID_REPLICA_ASSIGNMENT),
+        ({"num_partitions": 1, "replica_assignment": [[77]]}, KafkaError.INVALID_REPLICA_ASSIGNMENT),
+        ({"num_partitions": 1, "replica_assignment": [[1, 1]]}, KafkaError.INVALID_REPLICA_ASSIGNMENT),
     ],
 )
 def test_a_topic_that_cannot_be_is_refused(
