@@ -1,0 +1,180 @@
+"""The `sprawl` command, up to the point where a node would start."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from sprawl import __version__, process
+from sprawl.cli import app
+from sprawl.config.identity import SECRET_FILE
+from sprawl.config.loading import Loaded
+
+
+@pytest.fixture(autouse=True)
+def no_variables(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in os.environ:
+        if name.startswith(("KAFKA_", "SPRAWL_")):
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Loaded]]:
+    """What `sprawl start` would have started."""
+    found: list[Loaded] = []
+
+    def run(loaded: Loaded) -> int:
+        found.append(loaded)
+        return 0
+
+    monkeypatch.setattr(process, "run", run)
+    yield found
+
+
+def sprawl(*arguments: str) -> Result:
+    return CliRunner().invoke(app, list(arguments))
+
+
+def test_version() -> None:
+    assert __version__ in sprawl("version").stdout
+
+
+@pytest.mark.parametrize(
+    "command",
+    [["start"], ["format"], ["status"], ["version"], ["config", "list"], ["config", "show"], ["config", "check"]],
+)
+def test_every_command_explains_itself_with_an_example(command: list[str]) -> None:
+    result = sprawl(*command, "--help")
+    assert result.exit_code == 0
+    assert f"sprawl {' '.join(command)}" in result.stdout
+
+
+def test_options_of_start_become_settings(started: list[Loaded], tmp_path: Path) -> None:
+    file = tmp_path / "server.properties"
+    file.write_text("num.partitions=3\nnode.id=5\n")
+    arguments = [
+        "--data-dir",
+        "/d",
+        "--listeners",
+        "PLAINTEXT://127.0.0.1:1",
+        "--http",
+        "127.0.0.1:2",
+        "--node-id",
+        "6",
+    ]
+    result = sprawl(
+        "start", *arguments, "--config", str(file), "--set", "log.retention.hours=1", "-s", "log.roll.hours=2"
+    )
+    assert result.exit_code == 0, result.output
+    config = started[0].config
+    assert (config.data_dir, config.endpoints[0].port, config.id) == ("/d", 1, 6)
+    assert config.http is not None
+    assert config.http.port == 2
+    assert (config.num_partitions, config.log_retention_hours, config.log_roll_hours) == (3, 1, 2)
+
+
+def test_variables_reach_a_start(started: list[Loaded], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KAFKA_NUM_PARTITIONS", "9")
+    assert sprawl("start").exit_code == 0
+    assert started[0].config.num_partitions == 9
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--listeners", "PLAINTEXT://0.0.0.0:9092"], "--insecure"),
+        (["--listeners", "SSL://127.0.0.1:9092"], "not built yet"),
+        (["--http", "0.0.0.0:9644"], "--insecure"),
+        (["--set", "num.partitions"], "key=value"),
+        (["--set", "num.partitions=0"], "must be at least 1"),
+        (["--node-id", "-3"], "must be at least 0"),
+        (["--config", "/no/such/file"], "/no/such/file"),
+        (["--nonsense"], "--nonsense"),
+    ],
+)
+def test_wrong_usage_is_told_in_one_message_and_code_2(started: list[Loaded], arguments: list[str], words: str) -> None:
+    result = sprawl("start", *arguments)
+    assert result.exit_code == 2
+    assert words in result.stderr
+    assert not started
+
+
+def test_format_gives_a_directory_its_identity_once(tmp_path: Path) -> None:
+    directory = tmp_path / "data"
+    first = sprawl("format", "--data-dir", str(directory), "--node-id", "4")
+    assert first.exit_code == 0, first.output
+    assert "node 4" in first.stdout
+    assert sprawl("format", "--data-dir", str(directory)).stdout == first.stdout
+    secret = directory / SECRET_FILE
+    assert stat.S_IMODE(secret.stat().st_mode) == 0o600
+    assert len(secret.read_bytes()) > 40
+
+
+@pytest.mark.parametrize("arguments", [["--node-id", "5"], ["--cluster-id", "AAAAAAAAAAAAAAAAAAAAAA"]])
+def test_a_directory_does_not_change_hands(tmp_path: Path, arguments: list[str]) -> None:
+    assert sprawl("format", "--data-dir", str(tmp_path), "--node-id", "4").exit_code == 0
+    result = sprawl("format", "--data-dir", str(tmp_path), *arguments)
+    assert result.exit_code == 1
+    assert "belongs to" in result.stderr
+
+
+def test_format_refuses_a_directory_in_use(tmp_path: Path) -> None:
+    release = process.RealRuntime().files.lock(str(tmp_path / ".lock"))
+    try:
+        result = sprawl("format", "--data-dir", str(tmp_path))
+        assert result.exit_code == 1
+        assert "running node" in result.stderr
+    finally:
+        release()
+
+
+def test_format_takes_a_cluster_id_and_checks_it(tmp_path: Path) -> None:
+    wanted = "q1Sh-9_ISia_zwGINzRvyQ"
+    assert wanted in sprawl("format", "--data-dir", str(tmp_path / "a"), "--cluster-id", wanted).stdout
+    assert sprawl("format", "--data-dir", str(tmp_path / "b"), "--cluster-id", "short").exit_code == 1
+
+
+def test_status_of_nobody_is_unreachable() -> None:
+    result = sprawl("status", "--http", "127.0.0.1:1", "--timeout", "1")
+    assert result.exit_code == 5
+    assert "no answer" in result.stderr
+
+
+def test_status_of_a_wrong_address_is_wrong_usage() -> None:
+    assert sprawl("status", "--http", "nonsense").exit_code == 2
+
+
+def test_config_list_shows_keys_with_their_meaning() -> None:
+    rows = json.loads(sprawl("config", "list", "retention.ms", "-o", "json").stdout)
+    assert [row["key"] for row in rows] == ["log.retention.ms"]
+    assert "log.retention.ms" in sprawl("config", "list", "retention").stdout
+    assert "zzz" not in sprawl("config", "list", "zzz").stdout
+
+
+def test_config_list_all_shows_what_does_not_act_and_why() -> None:
+    (row,) = json.loads(sprawl("config", "list", "num.io.threads", "--all", "-o", "json").stdout)
+    assert row["meaning"].startswith("No effect: one event loop")
+
+
+def test_config_show_tells_where_a_value_comes_from(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SPRAWL_DURABILITY", "disk")
+    result = sprawl("config", "show", "durability", "-s", "xyzzy=1", "-o", "json")
+    assert json.loads(result.stdout) == [{"key": "sprawl.durability", "value": "disk", "from": "SPRAWL_DURABILITY"}]
+    assert "xyzzy (--set): unknown" in result.stderr
+
+
+def test_config_check_names_what_has_no_effect(tmp_path: Path) -> None:
+    file = tmp_path / "server.properties"
+    file.write_text("num.partitions=3\nnum.io.threads=8\n")
+    result = sprawl("config", "check", str(file))
+    assert result.exit_code == 0
+    assert f"no effect: num.io.threads ({file}:2): one event loop" in result.stdout
+    assert "1 settings act, 1 have no effect" in result.stdout
+    file.write_text("num.partitions=many\n")
+    assert sprawl("config", "check", str(file)).exit_code == 1
