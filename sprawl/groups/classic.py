@@ -3,7 +3,8 @@
 In: what members ask (`join`, `sync`, `heartbeat`, `leave`, `check_commit`), that time passes (`tick`), that a record was
 written or was not (`written`), that the group is deleted or no longer ours (`end`). Out: `Decisions`: tickets to answer
 and records to write. No clock, no randomness, no I/O: `now` and fresh ids are passed in, and the shell arms one timer at
-`wake_at_ms`. How one generation follows another is in generations.py; here are the rules of who may do what when.
+`wake_at_ms`. How one generation follows another is in generations.py, how static members return in incarnations.py; here
+are the rules of who may do what when.
 
 What is true at all times, and asserted or tested: every ticket is answered exactly once; a leader is a member; members of
 one generation share a protocol; an assignment is answered only if it is in the log; the states follow `TRANSITIONS`.
@@ -12,7 +13,6 @@ one generation share a protocol; an assignment is answered only if it is in the 
 from __future__ import annotations
 
 import logging
-from dataclasses import replace
 from typing import Final
 
 from sprawl.groups.deadlines import Due, session_of
@@ -34,18 +34,17 @@ from sprawl.groups.exchange import (
     Ticket,
     WriteId,
 )
-from sprawl.groups.generations import Generations
+from sprawl.groups.incarnations import Incarnations
 from sprawl.groups.outbox import Assigned, BecameEmpty, Replaced
-from sprawl.groups.portrait import described_members, restored_roster, stored_group, subscribed_topics
+from sprawl.groups.portrait import described_members, restored_roster, subscribed_topics
 from sprawl.groups.roster import Member
 from sprawl.groups.states import CAN_REBALANCE, GroupState
-from sprawl.groups.subscription import CONSUMER_PROTOCOL_TYPE, topics_of
 from sprawl_protocol.errors import ApiError, ErrorCode
 
 log: Final = logging.getLogger(__name__)
 
 
-class ClassicGroup(Generations):
+class ClassicGroup(Incarnations):
     @classmethod
     def restore(cls, group_id: str, limits: GroupLimits, stored: StoredGroup, now: Instant) -> ClassicGroup:
         """A group as its last record in the log has it. Its members get a whole session to report to this node."""
@@ -82,8 +81,14 @@ class ClassicGroup(Generations):
         return frozenset(self._roster.pending)
 
     @property
-    def is_consumer_group(self) -> bool:
-        return self.protocol_type == CONSUMER_PROTOCOL_TYPE
+    def is_blank(self) -> bool:
+        """Nothing would be missed if it were forgotten."""
+        return (
+            self.state is GroupState.EMPTY
+            and self.stored is None
+            and not self._roster.pending
+            and not any(self._outbox.open_purposes())
+        )
 
     def is_subscribed_to(self, topic: str) -> bool:
         """In doubt (a consumer group whose metadata cannot be read), yes."""
@@ -195,82 +200,6 @@ class ClassicGroup(Generations):
         self._deadlines.set(session_of(member_id), now.monotonic_ms + self._limits.new_member_join_timeout_ms)
         self._rebalance_or_complete(f"{member_id} is new ({request.reason or 'no reason given'})", now)
 
-    def _park_join(self, ticket: Ticket, member: Member) -> None:
-        message = "a later JoinGroup took its place"
-        self._answer_join(member, JoinAnswer(ErrorCode.REBALANCE_IN_PROGRESS, message, member.member_id))
-        self._roster.park_join(member, ticket)
-
-    # A static member that comes back (KIP-345)
-
-    def _replace_static(self, ticket: Ticket, old_id: str, request: JoinRequest, now: Instant) -> None:
-        """The process behind a `group.instance.id` restarted: its new incarnation takes the place, the old is fenced."""
-        member = self._roster[old_id]
-        fenced = f"{request.instance_id} of group {self.group_id} joined again as {request.fresh_id}"
-        self._answer_join(member, JoinAnswer(ErrorCode.FENCED_INSTANCE_ID, fenced, old_id))
-        self._answer_sync(member, SyncAnswer(ErrorCode.FENCED_INSTANCE_ID, fenced))
-        was = Replaced(
-            generation=self.generation,
-            old_id=old_id,
-            new_id=request.fresh_id,
-            strategies=member.strategies,
-            rebalance_timeout_ms=member.rebalance_timeout_ms,
-            session_timeout_ms=member.session_timeout_ms,
-            may_skip_assignment=request.may_skip_assignment,
-        )
-        self._rename(old_id, request.fresh_id)
-        self._roster.update(member, request)
-        member.is_new = False
-        self._expect_heartbeat(member, now)
-        self._park_join(ticket, member)
-        if self.state is GroupState.STABLE and self._changes_nothing(was.strategies, member):
-            assignments = {each.member_id: each.assignment for each in self._roster}
-            self._outbox.write(was, stored_group(self._current, self._roster, assignments))
-        else:
-            # In CompletingRebalance too: the leader may be working on an assignment for the old id.
-            self._rebalance_or_complete(f"static member {request.instance_id} is back as {request.fresh_id}", now)
-
-    def _changes_nothing(self, former: tuple[Strategy, ...], member: Member) -> bool:
-        """Whether the assignment can stand: same elected protocol, same topics.
-
-        The metadata as a whole may well differ (partitions owned, user data): a restart must not cause a rebalance.
-        """
-        assert self.protocol_name is not None, "a stable group has a protocol"
-        if self._roster.elect_protocol() != self.protocol_name:
-            return False
-        if not self.is_consumer_group:
-            return True
-        before = next((each.metadata for each in former if each.name == self.protocol_name), b"")
-        return topics_of(before) == topics_of(member.metadata(self.protocol_name))
-
-    def _replacement_was_written(self, purpose: Replaced, error: ErrorCode | None, now: Instant) -> None:
-        member = self._roster.get(purpose.new_id)
-        if self.state is not GroupState.STABLE or self.generation != purpose.generation or member is None:
-            return  # a rebalance has begun meanwhile: it takes the new member's JoinGroup along
-        if error is None:
-            answer = self._joined(member)
-            if member.member_id == self._roster.leader:
-                if purpose.may_skip_assignment:
-                    answer = replace(answer, skip_assignment=True)
-                else:
-                    # Told that it leads, it would make an assignment that nobody asked for: name its former self.
-                    answer = replace(answer, leader=purpose.old_id, members=())
-            self._answer_join(member, answer)
-        else:
-            message = f"that {purpose.new_id} takes the place of {purpose.old_id} could not be written"
-            self._answer_join(member, JoinAnswer(error, message))
-            self._roster.set_strategies(member, purpose.strategies)
-            member.rebalance_timeout_ms = purpose.rebalance_timeout_ms
-            member.session_timeout_ms = purpose.session_timeout_ms
-            self._rename(purpose.new_id, purpose.old_id)
-        self._expect_heartbeat(member, now)
-
-    def _rename(self, old_id: str, new_id: str) -> None:
-        self._deadlines.cancel(session_of(old_id))
-        self._roster.rename(old_id, new_id)
-        if old_id in self._pending_sync:
-            self._pending_sync.remove(old_id)
-            self._pending_sync.add(new_id)
-
     # SyncGroup, Heartbeat, OffsetCommit
 
     def sync(self, ticket: Ticket, request: SyncRequest, now: Instant) -> Decisions:
@@ -318,6 +247,16 @@ class ClassicGroup(Generations):
             )
         if not transactional and self.state is GroupState.COMPLETING_REBALANCE:
             raise self._is_rebalancing()
+
+    def check_offset_deletion(self) -> None:
+        """While there are members, only of topics that are known not to be read. Raises ApiError."""
+        self._must_live()
+        if self.state is not GroupState.EMPTY and not self.is_consumer_group:
+            raise ApiError(
+                ErrorCode.NON_EMPTY_GROUP,
+                f"group {self.group_id} has members of protocol type {self.protocol_type!r}: which topics they read"
+                " is not known; stop them first",
+            )
 
     # LeaveGroup and the end of sessions
 
