@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import uuid
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import partial
 from math import inf, isinf
@@ -290,7 +290,7 @@ class LedPartition:
         self._journal_with_room().write_built(build, partial(self._apply, records, written))
         await self._in_time(written)
 
-    def _apply(self, records: list[GroupsRecord], written: asyncio.Future[None], error: ApiError | None) -> None:
+    def _apply(self, records: Sequence[GroupsRecord], written: asyncio.Future[None], error: ApiError | None) -> None:
         if error is None:
             now = self._now()
             for record in records:

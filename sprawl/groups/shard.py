@@ -6,7 +6,9 @@ and offsets, the records of a deletion or an expiry, and the whole as records ag
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection, Iterator, Sequence
+from typing import Final
 
 from sprawl.groups.classic import ClassicGroup
 from sprawl.groups.exchange import GroupLimits, Instant, StoredGroup
@@ -14,9 +16,11 @@ from sprawl.groups.log import KeyValue
 from sprawl.groups.offsets import GroupOffsets
 from sprawl.groups.records import GroupRecord, GroupsRecord, OffsetRecord, decode, encode
 from sprawl.groups.states import GroupState
-from sprawl_protocol.errors import ApiError, ErrorCode
+from sprawl_protocol.errors import ApiError, ErrorCode, ProtocolError
 
-SNAPSHOT_CHUNK_BYTES = 256 * 1024
+log: Final = logging.getLogger(__name__)
+
+SNAPSHOT_CHUNK_BYTES: Final = 256 * 1024
 
 
 class Shard:
@@ -29,8 +33,12 @@ class Shard:
     # Loading
 
     def replay(self, key: bytes, value: bytes | None) -> bool:
-        """One record of the log, in order. False if it is of a kind that is not known here."""
-        record = decode(key, value)
+        """One record of the log, in order. False if it is of a kind that is not known here, or damaged."""
+        try:
+            record = decode(key, value)
+        except ProtocolError as error:
+            log.error("a record of the group log is damaged and passed over: %s (key %r)", error, key)
+            return False
         if isinstance(record, GroupRecord):
             if record.stored is not None:
                 self._replayed[record.group_id] = record.stored

@@ -53,12 +53,13 @@ class GroupAdminHandlers:
             self._must(context, Operation.DESCRIBE, group_id)
             seen = self._coordinator.describe(group_id)
         except ApiError as refusal:
+            knows_not_found = context.api_version >= _NOT_FOUND_SINCE
             if refusal.code is ErrorCode.GROUP_ID_NOT_FOUND:
                 answer.group_state = GroupState.DEAD
-                if context.api_version < _NOT_FOUND_SINCE:
-                    return answer
-            answer.error_code = int(refusal.code)
-            answer.error_message = refusal.message
+            if knows_not_found:
+                answer.error_message = refusal.message
+            if knows_not_found or refusal.code is not ErrorCode.GROUP_ID_NOT_FOUND:
+                answer.error_code = int(refusal.code)
             return answer
         answer.group_state = seen.state
         answer.protocol_type = seen.protocol_type

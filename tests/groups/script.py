@@ -42,7 +42,8 @@ from sprawl_protocol.errors import ApiError, ErrorCode
 
 
 def subscription(topics: list[str], user_data: bytes = b"") -> bytes:
-    names = b"".join(pack(">h", len(name)) + name.encode() for name in topics)
+    encoded = [name.encode() for name in topics]
+    names = b"".join(pack(">h", len(name)) + name for name in encoded)
     return pack(">hi", 1, len(topics)) + names + pack(">i", len(user_data)) + user_data
 
 
