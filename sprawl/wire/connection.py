@@ -52,6 +52,7 @@ class Connection(asyncio.BufferedProtocol):
         now: Callable[[], float],
         on_made: Callable[[Connection], bool],
         on_lost: Callable[[Connection], None],
+        scratch: bytearray | None = None,
     ) -> None:
         self.id = connection_id
         self.client_host = "unknown"
@@ -63,7 +64,7 @@ class Connection(asyncio.BufferedProtocol):
         self._now = now
         self._on_made = on_made
         self._on_lost = on_lost
-        self._reader = FrameReader(limits.max_frame)
+        self._reader = FrameReader(limits.max_frame, scratch)
         self._context = dispatcher.context(client_host="unknown", listener=listener, connection_id=connection_id)
         self._transport: asyncio.Transport | None = None
         self._received: deque[memoryview] = deque()

@@ -11,6 +11,7 @@ from sprawl.runtime import Clock, Listener, Network
 from sprawl.wire.connection import Connection
 from sprawl.wire.dispatch import Dispatcher
 from sprawl.wire.limits import ConnectionLimits, RequestMemory
+from sprawl_protocol.framing import SCRATCH_BYTES
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +43,7 @@ class KafkaListener:
         self._limits = limits
         self._memory = memory
         self._ids = ids
+        self._scratch = bytearray(SCRATCH_BYTES)
         self._listener: Listener | None = None
         self._connections: set[Connection] = set()
         self._by_host: Counter[str] = Counter()
@@ -96,6 +98,7 @@ class KafkaListener:
             self._clock.monotonic,
             self._enter,
             self._forget,
+            self._scratch,
         )
 
     def _enter(self, connection: Connection) -> bool:
