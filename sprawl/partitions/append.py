@@ -14,7 +14,8 @@ from sprawl.partitions.partition import Partition
 from sprawl_protocol.compression import Codec
 from sprawl_protocol.errors import ApiError, ErrorCode
 from sprawl_protocol.primitives import Buffer
-from sprawl_protocol.records import BatchHeader, records_of, validate_produce
+from sprawl_protocol.produced import validate_produce
+from sprawl_protocol.records import BatchHeader, records_of
 
 _ZSTD_SINCE_PRODUCE = 7
 _NO_LIMIT = 2**63 - 1
