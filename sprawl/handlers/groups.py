@@ -104,17 +104,8 @@ class GroupHandlers:
         try:
             node = await self._node_for(context, key_type, key)
         except ApiError as refusal:
-            node, error, message = NO_NODE, refusal.code, refusal.message
-        else:
-            error, message = ErrorCode.NONE, None
-        return Coordinator(
-            key=key,
-            node_id=node.node_id,
-            host=node.host,
-            port=node.port,
-            error_code=int(error),
-            error_message=message,
-        )
+            return _coordinator(key, NO_NODE, refusal.code, refusal.message)
+        return _coordinator(key, node, ErrorCode.NONE, None)
 
     async def _node_for(self, context: RequestContext, key_type: int, key: str) -> Node:
         if key_type == KeyType.TRANSACTION:
@@ -251,3 +242,9 @@ class GroupHandlers:
                 ErrorCode.GROUP_AUTHORIZATION_FAILED,
                 f"{context.principal} may not {operation.name} group {group_id!r}",
             )
+
+
+def _coordinator(key: str, node: Node, error: ErrorCode, message: str | None) -> Coordinator:
+    return Coordinator(
+        key=key, node_id=node.node_id, host=node.host, port=node.port, error_code=int(error), error_message=message
+    )

@@ -31,7 +31,6 @@ from sprawl_protocol.messages import (
     OffsetDeleteResponsePartition,
     OffsetDeleteResponseTopic,
     OffsetFetchRequest,
-    OffsetFetchRequestGroup,
     OffsetFetchRequestTopics,
     OffsetFetchResponse,
     OffsetFetchResponseGroup,
@@ -144,20 +143,17 @@ class OffsetHandlers:
     # OffsetFetch
 
     async def offset_fetch(self, context: RequestContext, request: OffsetFetchRequest) -> OffsetFetchResponse:
+        stable = request.require_stable
         if context.api_version >= _GROUPS_SINCE:
-            groups = [self._fetch_group(context, asked, request.require_stable) for asked in request.groups]
+            groups = [self._fetch_group(context, each.group_id, each.topics, stable) for each in request.groups]
             return OffsetFetchResponse(groups=list(await asyncio.gather(*groups)))
-        topics = request.topics
-        asked = OffsetFetchRequestGroup(
-            group_id=request.group_id,
-            topics=None
-            if topics is None
-            else [OffsetFetchRequestTopics(name=each.name, partition_indexes=each.partition_indexes) for each in topics],
-        )
-        fetched = await self._fetch_group(context, asked, request.require_stable)
+        asked: list[OffsetFetchRequestTopics] | None = None
+        if request.topics is not None:
+            asked = [OffsetFetchRequestTopics(name=it.name, partition_indexes=it.partition_indexes) for it in request.topics]
+        fetched = await self._fetch_group(context, request.group_id, asked, stable)
         if fetched.error_code and context.api_version < _TOP_LEVEL_ERROR_SINCE:
             refused = ErrorCode(fetched.error_code)
-            fetched.topics = [_refused(each, each.partition_indexes, refused) for each in asked.topics or ()]
+            fetched.topics = [_refused(each, each.partition_indexes, refused) for each in asked or ()]
         return OffsetFetchResponse(
             error_code=fetched.error_code,
             topics=[
@@ -167,21 +163,22 @@ class OffsetHandlers:
         )
 
     async def _fetch_group(
-        self, context: RequestContext, asked: OffsetFetchRequestGroup, stable: bool
+        self, context: RequestContext, group_id: str, asked: list[OffsetFetchRequestTopics] | None, stable: bool
     ) -> OffsetFetchResponseGroup:
-        answer = OffsetFetchResponseGroup(group_id=asked.group_id)
-        if not self._authorizer.authorize(context.principal, Operation.DESCRIBE, group(asked.group_id)):
+        """All topics that the group has offsets of, if `asked` is None."""
+        answer = OffsetFetchResponseGroup(group_id=group_id)
+        if not self._authorizer.authorize(context.principal, Operation.DESCRIBE, group(group_id)):
             answer.error_code = int(ErrorCode.GROUP_AUTHORIZATION_FAILED)
             return answer
         try:
-            offsets = await self._coordinator.offsets(asked.group_id, stable=stable)
+            offsets = await self._coordinator.offsets(group_id, stable=stable)
         except ApiError as refusal:
             answer.error_code = int(refusal.code)
             return answer
-        if asked.topics is None:
+        if asked is None:
             answer.topics = list(self._all_topics(context, offsets))
         else:
-            answer.topics = [self._fetch_topic(context, each, offsets) for each in asked.topics]
+            answer.topics = [self._fetch_topic(context, each, offsets) for each in asked]
         return answer
 
     def _fetch_topic(

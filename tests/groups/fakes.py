@@ -33,9 +33,9 @@ class SkippingLoop(asyncio.SelectorEventLoop):
         return self._now
 
     def _run_once(self) -> None:
-        scheduled = self._scheduled  # type: ignore[attr-defined]
-        if not self._ready and scheduled:  # type: ignore[attr-defined]
-            self._now = max(self._now, scheduled[0]._when)
+        if not self._ready:  # type: ignore[attr-defined]
+            timers = (each.when() for each in self._scheduled if not each.cancelled())  # type: ignore[attr-defined]
+            self._now = max(self._now, min(timers, default=self._now))
         super()._run_once()  # type: ignore[misc]
 
 
