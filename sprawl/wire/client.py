@@ -14,10 +14,12 @@ from typing import Final, TypeVar, cast
 
 from sprawl import __version__
 from sprawl.runtime import Runtime
+from sprawl_protocol.compiler import read_varint
 from sprawl_protocol.errors import ErrorCode, ProtocolError
-from sprawl_protocol.framing import FrameReader, frame_request, parse_response_header
+from sprawl_protocol.framing import FrameReader, frame_request
 from sprawl_protocol.message import Request, Response
 from sprawl_protocol.messages import ApiVersionsRequest, ApiVersionsResponse
+from sprawl_protocol.primitives import Buffer
 
 R = TypeVar("R", bound=Response)
 
@@ -159,7 +161,7 @@ class KafkaClient:
         chosen = self.version_for(type(message)) if version is None else version
         async with self._turn:
             link = await self._writable()
-            link.write(frame_request(message, chosen, self._correlation_id(), self._client_id))
+            link.write(frame_request(self._correlation_id(), self._client_id, message, chosen))
 
     async def _exchange(self, message: Request, version: int, timeout: float | None) -> memoryview:
         seconds = self._timeout if timeout is None else timeout
@@ -169,7 +171,7 @@ class KafkaClient:
                 async with self._turn:
                     link = await self._writable()
                     pending = _Pending(self._correlation_id(), type(message).RESPONSE, version)
-                    link.ask(pending, frame_request(message, version, pending.correlation_id, self._client_id))
+                    link.ask(pending, frame_request(pending.correlation_id, self._client_id, message, version))
                     sent = True
                 return await pending.answer
         except TimeoutError:
@@ -228,7 +230,7 @@ class _Link(asyncio.BufferedProtocol):
         return self._transport is not None and not self._transport.is_closing()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
+        transport = cast("asyncio.Transport", transport)  # uvloop's transports do not inherit from it
         transport.set_write_buffer_limits(high=WRITE_HIGH_WATER)
         self._transport = transport
 
@@ -258,11 +260,11 @@ class _Link(asyncio.BufferedProtocol):
     async def room_to_write(self) -> None:
         await self._may_write.wait()
 
-    def write(self, buffers: list[bytes | bytearray | memoryview]) -> None:
+    def write(self, buffers: list[Buffer]) -> None:
         assert self._transport is not None
         self._transport.writelines(buffers)
 
-    def ask(self, pending: _Pending, buffers: list[bytes | bytearray | memoryview]) -> None:
+    def ask(self, pending: _Pending, buffers: list[Buffer]) -> None:
         self._pending.append(pending)
         self.write(buffers)
 
@@ -280,15 +282,30 @@ class _Link(asyncio.BufferedProtocol):
         if not self._pending:
             raise ProtocolError("an answer that nobody asked for")
         pending = self._pending.popleft()
-        correlation_id, start = parse_response_header(frame, pending.response, pending.version)
+        correlation_id = int.from_bytes(frame[:4], "big")
         if correlation_id != pending.correlation_id:
             self._pending.appendleft(pending)
             raise ProtocolError(f"correlation id {correlation_id} where {pending.correlation_id} is due")
         if not pending.answer.done():
-            pending.answer.set_result(frame[start:])
+            pending.answer.set_result(frame[_body(frame, pending) :])
 
     def _fail(self, reason: str) -> None:
         while self._pending:
             pending = self._pending.popleft()
             if not pending.answer.done():
                 pending.answer.set_exception(ConnectionLostError(reason))
+
+
+def _body(frame: memoryview, pending: _Pending) -> int:
+    """Where the answer begins: after the correlation id, and after tagged fields where its header has them."""
+    if not pending.response.header_version(pending.version):
+        return 4
+    try:
+        count, position = read_varint(frame, 4)
+        for _ in range(count):
+            _, position = read_varint(frame, position)
+            size, position = read_varint(frame, position)
+            position += size
+    except IndexError:
+        raise ProtocolError("an answer whose header is cut short") from None
+    return position
