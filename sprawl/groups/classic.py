@@ -1,13 +1,15 @@
-"""The classic consumer group: members share partitions by an assignment that one of them makes (KIP-134, 345, 394, 814).
+"""The classic consumer group: members share partitions by an assignment that one of them makes (KIP-134, 345, 394,
+814).
 
-In: what members ask (`join`, `sync`, `heartbeat`, `leave`, `check_commit`), that time passes (`tick`), that a record was
-written or was not (`written`), that the group is deleted or no longer ours (`end`). Out: `Decisions`: tickets to answer
-and records to write. No clock, no randomness, no I/O: `now` and fresh ids are passed in, and the shell arms one timer at
-`wake_at_ms`. How one generation follows another is in generations.py, how static members return in incarnations.py; here
-are the rules of who may do what when.
+In: what members ask (`join`, `sync`, `heartbeat`, `leave`, `check_commit`), that time passes (`tick`), that a record
+was written or was not (`written`), that the group is deleted or no longer ours (`end`). Out: `Decisions`: tickets to
+answer and records to write. No clock, no randomness, no I/O: `now` and fresh ids are passed in, and the shell arms
+one timer at `wake_at_ms`. How one generation follows another is in generations.py, how static members return in
+incarnations.py; here are the rules of who may do what when.
 
-What is true at all times, and asserted or tested: every ticket is answered exactly once; a leader is a member; members of
-one generation share a protocol; an assignment is answered only if it is in the log; the states follow `TRANSITIONS`.
+What is true at all times, and asserted or tested: every ticket is answered exactly once; a leader is a member;
+members of one generation share a protocol; an assignment is answered only if it is in the log; the states follow
+`TRANSITIONS`.
 """
 
 from __future__ import annotations

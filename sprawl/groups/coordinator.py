@@ -124,9 +124,7 @@ class GroupCoordinator:
         """Raises `ApiError`. No offsets if there is no such group."""
         return await self._led(group_id).offsets(group_id, stable=stable)
 
-    async def delete_offsets(
-        self, group_id: str, asked: Collection[TopicPartition]
-    ) -> dict[TopicPartition, ErrorCode]:
+    async def delete_offsets(self, group_id: str, asked: Collection[TopicPartition]) -> dict[TopicPartition, ErrorCode]:
         """Raises `ApiError`; else the result for each."""
         _check_group_id(group_id)
         return await self._led(group_id).delete_offsets(group_id, asked)
@@ -186,4 +184,3 @@ class GroupCoordinator:
 def _check_group_id(group_id: str) -> None:
     if not group_id:
         raise ApiError(ErrorCode.INVALID_GROUP_ID, "the group id must not be empty")
-

@@ -1,13 +1,13 @@
 """How one generation of a classic group follows another: the join phase, the sync phase, the assignment.
 
-A change of membership starts a rebalance (PreparingRebalance), in which every member has to send JoinGroup again; these
-requests wait. When all have, or the slowest member's rebalance timeout has passed, those who did not come are dropped, a
-protocol is elected and all are answered (CompletingRebalance). The leader alone gets the list of members; it sends the
-assignment with its SyncGroup, while the SyncGroups of the others wait. The assignment is written to the log first; only
-then is it handed out (Stable).
+A change of membership starts a rebalance (PreparingRebalance), in which every member has to send JoinGroup again;
+these requests wait. When all have, or the slowest member's rebalance timeout has passed, those who did not come are
+dropped, a protocol is elected and all are answered (CompletingRebalance). The leader alone gets the list of members;
+it sends the assignment with its SyncGroup, while the SyncGroups of the others wait. The assignment is written to the
+log first; only then is it handed out (Stable).
 
-`Generations` is the lower half of `ClassicGroup` (classic.py), which decides when a rebalance is due. All that moves a
-group from one state to another is here. No clock, no randomness, no I/O.
+`Generations` is the lower half of `ClassicGroup` (classic.py), which decides when a rebalance is due. All that moves
+a group from one state to another is here. No clock, no randomness, no I/O.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """A static member that comes back: a new process in an old place (KIP-345, KIP-814).
 
-A member with a `group.instance.id` keeps its place and its assignment over a restart. Its new incarnation gets a new member
-id; the old one is fenced. While the group is stable that needs no rebalance, only a record of the new id, and the answer
-waits for that. The middle part of `ClassicGroup`, between generations.py and classic.py.
+A member with a `group.instance.id` keeps its place and its assignment over a restart. Its new incarnation gets a new
+member id; the old one is fenced. While the group is stable that needs no rebalance, only a record of the new id, and
+the answer waits for that. The middle part of `ClassicGroup`, between generations.py and classic.py.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class Incarnations(Generations):
         return self.protocol_type == CONSUMER_PROTOCOL_TYPE
 
     def _replace_static(self, ticket: Ticket, old_id: str, request: JoinRequest, now: Instant) -> None:
-        """The process behind a `group.instance.id` restarted: its new incarnation takes the place, the old is fenced."""
+        """The process behind a `group.instance.id` restarted: the new one takes the place, the old one is fenced."""
         member = self._roster[old_id]
         fenced = f"{request.instance_id} of group {self.group_id} joined again as {request.fresh_id}"
         self._answer_join(member, JoinAnswer(ErrorCode.FENCED_INSTANCE_ID, fenced, old_id))

@@ -1,11 +1,12 @@
 """Writes what happens in one shard to the log, in order, and keeps the log from growing for ever.
 
-In: entries, each with its records and what is to be done once they are in the log (or are not). Out: one append at a time,
-made of all entries that wait by then; then each entry's `done`, in the order of the entries. So what is applied is always
-a prefix of what is in the log, and many small commits cost one write.
+In: entries, each with its records and what is to be done once they are in the log (or are not). Out: one append at a
+time, made of all entries that wait by then; then each entry's `done`, in the order of the entries. So what is applied
+is always a prefix of what is in the log, and many small commits cost one write.
 
-Compaction: when the log has grown enough since the last snapshot, the shard's live state is written again, chunk by chunk
-between the entries, and all that lies before its first chunk is trimmed. A crash in between leaves a longer log, no more.
+Compaction: when the log has grown enough since the last snapshot, the shard's live state is written again, chunk by
+chunk between the entries, and all that lies before its first chunk is trimmed. A crash in between leaves a longer
+log, no more.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """One led partition of `__consumer_offsets` at work: its shard, its journal, the requests that wait and the timers.
 
-In: requests of members and administrators, as calls to await. Out: their answers, given when the log has what they rest
-on. This is the asyncio shell around the pure parts: it reads the clock, arms one timer per group, and keeps a future per
-ticket. `run` is its one task; when that ends (leadership lost, shutdown) everybody who waits is told.
+In: requests of members and administrators, as calls to await. Out: their answers, given when the log has what they
+rest on. This is the asyncio shell around the pure parts: it reads the clock, arms one timer per group, and keeps a
+future per ticket. `run` is its one task; when that ends (leadership lost, shutdown) everybody who waits is told.
 """
 
 from __future__ import annotations
@@ -175,9 +175,7 @@ class LedPartition:
             await self._in_time(written)
         return self._shard.offsets(group_id)
 
-    async def delete_offsets(
-        self, group_id: str, asked: Collection[TopicPartition]
-    ) -> dict[TopicPartition, ErrorCode]:
+    async def delete_offsets(self, group_id: str, asked: Collection[TopicPartition]) -> dict[TopicPartition, ErrorCode]:
         """Raises `ApiError` if none may be deleted."""
         results: dict[TopicPartition, ErrorCode] = {}
         found: list[GroupsRecord] = []

@@ -37,7 +37,7 @@ class Assigned:
 
 @dataclass(frozen=True, slots=True)
 class Replaced:
-    """A static member came back under a new id while the group was stable. What to go back to if it can't be written."""
+    """A static member came back under a new id to a stable group. What to go back to if that cannot be written."""
 
     generation: int
     old_id: str

@@ -1,8 +1,8 @@
 """Groups and offsets as records of `__consumer_offsets`, in the formats that Apache Kafka gave them.
 
-In: an offset or a generation of a group, or that there is none any more. Out: the key and value bytes, and back. Kafka's own
-tools decode what is written here (`kafka-dump-log --offsets-decoder`, the console consumer's formatters), and what Kafka
-wrote can be read: both sides begin with a two-byte version, which for keys tells the kind as well.
+In: an offset or a generation of a group, or that there is none any more. Out: the key and value bytes, and back.
+Kafka's own tools decode what is written here (`kafka-dump-log --offsets-decoder`, the console consumer's formatters),
+and what Kafka wrote can be read: both sides begin with a two-byte version, which for keys tells the kind as well.
 """
 
 from __future__ import annotations

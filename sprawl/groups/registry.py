@@ -78,9 +78,13 @@ class GroupRegistry:
         """Raises `ApiError`."""
         led = self._led.get(partition)
         if led is None:
-            raise ApiError(ErrorCode.NOT_COORDINATOR, f"{TOPIC}-{partition} is not led here: find the coordinator again")
+            raise ApiError(
+                ErrorCode.NOT_COORDINATOR, f"{TOPIC}-{partition} is not led here: find the coordinator again"
+            )
         if not led.is_loaded:
-            raise ApiError(ErrorCode.COORDINATOR_LOAD_IN_PROGRESS, f"{TOPIC}-{partition} is still being read: try again")
+            raise ApiError(
+                ErrorCode.COORDINATOR_LOAD_IN_PROGRESS, f"{TOPIC}-{partition} is still being read: try again"
+            )
         return led
 
     def all_led(self) -> tuple[LedPartition, ...]:
@@ -111,4 +115,6 @@ class GroupRegistry:
 def _report(task: asyncio.Task[None]) -> None:
     """A bug in one group's logic ends the service of its partition; it must not do so in silence."""
     if not task.cancelled() and task.exception() is not None:
-        log.critical("%s has failed; its groups are not served until a restart", task.get_name(), exc_info=task.exception())
+        log.critical(
+            "%s has failed; its groups are not served until a restart", task.get_name(), exc_info=task.exception()
+        )

@@ -189,7 +189,7 @@ class Roster:
         return any(self._support[name] == len(self._members) for name in names)
 
     def elect_protocol(self) -> str:
-        """Every member votes for the one it likes best among those that all support. Ties: the first to be voted for."""
+        """Every member votes for the one it likes best among those that all support. Ties: the first voted for."""
         candidates = frozenset(name for name, count in self._support.items() if count == len(self._members))
         assert candidates, "members without a common protocol were let in"
         votes = Counter(member.vote(candidates) for member in self._members.values())

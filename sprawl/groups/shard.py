@@ -1,7 +1,8 @@
 """Everything that lives in one partition of `__consumer_offsets`: the groups that hash to it, and their offsets.
 
-In: records of the log, first all those there are (`replay`), later each that was written (`apply`); questions. Out: groups
-and offsets, the records of a deletion or an expiry, and the whole as records again (`snapshot`). Pure: no I/O, no clock.
+In: records of the log, first all those there are (`replay`), later each that was written (`apply`); questions. Out:
+groups and offsets, the records of a deletion or an expiry, and the whole as records again (`snapshot`). Pure: no I/O,
+no clock.
 """
 
 from __future__ import annotations

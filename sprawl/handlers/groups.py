@@ -1,4 +1,4 @@
-"""What members of a group ask: FindCoordinator (10), JoinGroup (11), Heartbeat (12), LeaveGroup (13), SyncGroup (14)."""
+"""What members ask: FindCoordinator (10), JoinGroup (11), Heartbeat (12), LeaveGroup (13), SyncGroup (14)."""
 
 from __future__ import annotations
 

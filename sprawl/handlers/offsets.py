@@ -149,7 +149,9 @@ class OffsetHandlers:
             return OffsetFetchResponse(groups=list(await asyncio.gather(*groups)))
         asked: list[OffsetFetchRequestTopics] | None = None
         if request.topics is not None:
-            asked = [OffsetFetchRequestTopics(name=it.name, partition_indexes=it.partition_indexes) for it in request.topics]
+            asked = [
+                OffsetFetchRequestTopics(name=it.name, partition_indexes=it.partition_indexes) for it in request.topics
+            ]
         fetched = await self._fetch_group(context, request.group_id, asked, stable)
         if fetched.error_code and context.api_version < _TOP_LEVEL_ERROR_SINCE:
             refused = ErrorCode(fetched.error_code)

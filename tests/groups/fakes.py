@@ -1,4 +1,5 @@
-"""What the shell of the groups stands on, in memory: a log that can fail or stall, a runtime, and time that can be skipped."""
+"""What the shell of the groups stands on, in memory: a log that can fail or stall, a runtime, and time that can be
+skipped."""
 
 from __future__ import annotations
 
@@ -130,8 +131,8 @@ class Coordinating:
     async def __aenter__(self) -> Coordinating:
         self.registry.start()
         self.registry.lead(0, self.log.epoch)
-        while self.log.gate is None and not self.registry.all_led()[0].is_loaded:
-            await asyncio.sleep(0)
+        await settle()
+        assert self.registry.all_led()[0].is_loaded or self.log.gate is not None
         return self
 
     async def __aexit__(self, *_: object) -> None:

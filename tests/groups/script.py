@@ -1,7 +1,8 @@
 """Drives a `ClassicGroup` by a plain-text script, and prints what comes of each line.
 
-A script opens with the story of the failure it guards against (`# ...`). Then each command stands at the margin and what
-it must lead to is indented below it. Clients go by short names; the driver remembers the member id each was given.
+A script opens with the story of the failure it guards against (`# ...`). Then each command stands at the margin and
+what it must lead to is indented below it. Clients go by short names; the driver remembers the member id each was
+given.
 
     limits initial-delay=3s max-size=2     settings; first line if at all
     writes by-hand                         records are not written until `written` or `fail ERROR`
@@ -52,7 +53,7 @@ def milliseconds(text: str) -> int:
 
 
 class Driver:
-    """One group, its clients, and the time. `run` takes a command and returns the lines that describe what came of it."""
+    """One group, its clients, and the time. `run` takes a command and returns what came of it, in lines."""
 
     def __init__(self) -> None:
         self.limits = GroupLimits()

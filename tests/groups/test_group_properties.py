@@ -85,7 +85,9 @@ def check_answers(driver: Driver) -> None:
     size=st.sampled_from((2, 3, 100)),
     script=st.lists(commands, min_size=1, max_size=60),
 )
-@example(delay="0s", size=100, script=["join a id= v=3", "advance 0s", "writes by-hand", "sync a", "leave a", "restart"])
+@example(
+    delay="0s", size=100, script=["join a id= v=3", "advance 0s", "writes by-hand", "sync a", "leave a", "restart"]
+)
 def test_whatever_happens(delay: str, size: int, script: list[str]) -> None:
     driver = Driver()
     driver.run(f"limits initial-delay={delay} max-size={size}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from uuid import UUID
 
 import pytest
@@ -63,15 +64,15 @@ def test_a_retention_chosen_by_the_client_is_kept() -> None:
 
 def test_the_bytes_are_those_of_kafka() -> None:
     key, value = encode(OffsetRecord("g", "topic", 3, CommittedOffset(42, 5, "note", 1000)))
-    assert key == b"\x00\x01" b"\x00\x01g" b"\x00\x05topic" b"\x00\x00\x00\x03"
+    assert key == b"\x00\x01\x00\x01g\x00\x05topic\x00\x00\x00\x03"
     assert value == (
-        b"\x00\x04" b"\x00\x00\x00\x00\x00\x00\x00\x2a" b"\x00\x00\x00\x05" b"\x05note" b"\x00\x00\x00\x00\x00\x00\x03\xe8" b"\x00"
+        b"\x00\x04\x00\x00\x00\x00\x00\x00\x00\x2a\x00\x00\x00\x05\x05note\x00\x00\x00\x00\x00\x00\x03\xe8\x00"
     )
 
 
 def test_an_old_offset_of_kafka_is_read() -> None:
     """Version 1 of the value, version 0 of the key: as brokers before 2.1 wrote them."""
-    key = b"\x00\x00" b"\x00\x01g" b"\x00\x01t" b"\x00\x00\x00\x00"
+    key = b"\x00\x00\x00\x01g\x00\x01t\x00\x00\x00\x00"
     value = b"\x00\x01" + (9).to_bytes(8, "big") + b"\x00\x00" + (10).to_bytes(8, "big") + (20).to_bytes(8, "big")
     assert decode(key, value) == OffsetRecord("g", "t", 0, CommittedOffset(9, -1, "", 10, expires_ms=20))
 
@@ -83,7 +84,5 @@ def test_records_of_other_kinds_of_groups_are_passed_over(kind: int) -> None:
 
 @given(st.binary(max_size=60), st.none() | st.binary(max_size=60))
 def test_damaged_records_raise_their_own_error_only(key: bytes, value: bytes | None) -> None:
-    try:
+    with suppress(ProtocolError):
         decode(key, value)
-    except ProtocolError:
-        pass

@@ -1,4 +1,4 @@
-"""Handlers of the group family behind real bytes: every request is encoded, parsed, answered, encoded and parsed again."""
+"""Handlers behind real bytes: each request is encoded, parsed and answered; the answer is encoded and parsed."""
 
 from __future__ import annotations
 
