@@ -281,13 +281,14 @@ class _Link(asyncio.BufferedProtocol):
     def _take(self, frame: memoryview) -> None:
         if not self._pending:
             raise ProtocolError("an answer that nobody asked for")
-        pending = self._pending.popleft()
+        pending = self._pending[0]
         correlation_id = int.from_bytes(frame[:4], "big")
         if correlation_id != pending.correlation_id:
-            self._pending.appendleft(pending)
             raise ProtocolError(f"correlation id {correlation_id} where {pending.correlation_id} is due")
+        body = frame[_body(frame, pending) :]
+        self._pending.popleft()
         if not pending.answer.done():
-            pending.answer.set_result(frame[_body(frame, pending) :])
+            pending.answer.set_result(body)
 
     def _fail(self, reason: str) -> None:
         while self._pending:
