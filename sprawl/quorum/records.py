@@ -38,6 +38,10 @@ class UnreadableRecordError(Exception):
     """A metadata record that this node cannot take into account, and so must not go on behind."""
 
 
+class NewerRecordError(UnreadableRecordError):
+    """It is whole, but of a kind or a version that this node does not know."""
+
+
 class MetadataRecord(Struct):
     """A kind of record. It is written in its `MAX_VERSION`."""
 
@@ -209,12 +213,12 @@ def decode(value: Buffer) -> MetadataRecord:
         raise UnreadableRecordError("it does not begin with a frame of three small varints")
     frame, key, version = value[0], value[1], value[2]
     if frame != FRAME_VERSION:
-        raise UnreadableRecordError(f"its frame has version {frame}, this node reads version {FRAME_VERSION}")
+        raise NewerRecordError(f"its frame has version {frame}, this node reads version {FRAME_VERSION}")
     kind = RECORDS.get(key)
     if kind is None:
-        raise UnreadableRecordError(f"record kind {key} is unknown to this node")
+        raise NewerRecordError(f"record kind {key} is unknown to this node")
     if not kind.MIN_VERSION <= version <= kind.MAX_VERSION:
-        raise UnreadableRecordError(
+        raise NewerRecordError(
             f"{kind.__name__} has version {version}, this node reads {kind.MIN_VERSION} to {kind.MAX_VERSION}"
         )
     try:
