@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
+from uuid import UUID
 
 from sprawl.groups.exchange import (
     GroupDescription,
@@ -129,7 +130,7 @@ class GroupCoordinator:
         _check_group_id(group_id)
         return await self._led(group_id).delete_offsets(group_id, asked)
 
-    async def forget_topics(self, topics: Collection[str]) -> None:
+    async def forget_topics(self, topics: Mapping[str, UUID]) -> None:
         """To be called when topics were deleted: what was committed for them goes with them."""
         if not topics:
             return

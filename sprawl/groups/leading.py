@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import uuid
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from math import inf, isinf
 from typing import Final, TypeVar
+from uuid import UUID
 
 from sprawl.groups.classic import ClassicGroup
 from sprawl.groups.exchange import (
@@ -221,7 +221,7 @@ class LedPartition:
 
         await self._write_built(build, records)
 
-    async def forget_topics(self, topics: Collection[str]) -> None:
+    async def forget_topics(self, topics: Mapping[str, UUID]) -> None:
         """They were deleted, so nobody will go on reading them from where they were. Raises `ApiError`."""
         records: list[GroupsRecord] = []
 
@@ -321,7 +321,7 @@ class LedPartition:
     # Small things
 
     def fresh_id(self, prefix: str) -> str:
-        return f"{prefix}-{uuid.UUID(bytes=self._runtime.token_bytes(16), version=4)}"
+        return f"{prefix}-{UUID(bytes=self._runtime.token_bytes(16), version=4)}"
 
     def _now(self) -> Instant:
         clock = self._runtime.clock

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Mapping
 from typing import Final
 
 from sprawl.groups.leading import LedPartition
@@ -46,6 +47,7 @@ class GroupRegistry:
     def start(self) -> None:
         """Begin to look for expired offsets from time to time."""
         self._sweeper = asyncio.create_task(self._sweep(), name="groups: expiry of offsets")
+        self._sweeper.add_done_callback(report_failure)
 
     async def stop(self) -> None:
         """Whoever waits is told to find another coordinator."""
@@ -58,6 +60,13 @@ class GroupRegistry:
             if isinstance(result, Exception):
                 log.error("a task of the group coordinator had failed", exc_info=result)
 
+    def follow(self, led: Mapping[int, int]) -> None:
+        """This node leads these partitions, in these leader epochs, and no others."""
+        for partition in set(self._led) - set(led):
+            self.resign(partition)
+        for partition, epoch in led.items():
+            self.lead(partition, epoch)
+
     def lead(self, partition: int, epoch: int) -> None:
         """This node leads the partition from now on, in this leader epoch. Loading begins."""
         current = self._led.get(partition)
@@ -66,7 +75,7 @@ class GroupRegistry:
         former = self._tasks.get(partition)
         led = self._led[partition] = LedPartition(self._runtime, self._settings, self._log, partition, epoch)
         task = asyncio.create_task(self._serve(led, former), name=f"groups: {TOPIC}-{partition}")
-        task.add_done_callback(_report)
+        task.add_done_callback(report_failure)
         self._tasks[partition] = task
 
     def resign(self, partition: int) -> None:
@@ -112,9 +121,7 @@ class GroupRegistry:
                 log.warning("offsets of %s-%d could not be expired: %s", TOPIC, led.partition, refusal.message)
 
 
-def _report(task: asyncio.Task[None]) -> None:
-    """A bug in one group's logic ends the service of its partition; it must not do so in silence."""
+def report_failure(task: asyncio.Task[None]) -> None:
+    """A bug ends the service of a partition or more; it must not do so in silence."""
     if not task.cancelled() and task.exception() is not None:
-        log.critical(
-            "%s has failed; its groups are not served until a restart", task.get_name(), exc_info=task.exception()
-        )
+        log.critical("%s has failed and does nothing until a restart", task.get_name(), exc_info=task.exception())

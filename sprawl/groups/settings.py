@@ -21,6 +21,8 @@ class GroupSettings:
     commit_timeout_ms: int = 5_000
     partitions: int = 50
     """Of `__consumer_offsets`, if it has to be made."""
+    replication_factor: int = 3
+    segment_bytes: int = 100 * 1024 * 1024
     snapshot_bytes: int = _SNAPSHOT_BYTES
     """A partition of the log is written anew and trimmed once it has grown by this much (and by its live state)."""
     load_retry_ms: int = 1_000
@@ -39,4 +41,16 @@ class GroupSettings:
             retention_check_interval_ms=config.offsets_retention_check_interval_ms,
             commit_timeout_ms=config.offsets_commit_timeout_ms,
             partitions=config.offsets_topic_num_partitions,
+            replication_factor=config.offsets_topic_replication_factor,
+            segment_bytes=config.offsets_topic_segment_bytes,
         )
+
+    @property
+    def topic_config(self) -> dict[str, str]:
+        """Of `__consumer_offsets`. Nothing is deleted by age or size: the journal trims what it has written anew."""
+        return {
+            "cleanup.policy": "delete",
+            "retention.ms": "-1",
+            "retention.bytes": "-1",
+            "segment.bytes": str(self.segment_bytes),
+        }

@@ -8,8 +8,9 @@ no clock.
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
+from uuid import UUID
 
 from sprawl.groups.classic import ClassicGroup
 from sprawl.groups.exchange import GroupLimits, Instant, StoredGroup
@@ -142,13 +143,14 @@ class Shard:
             if records:
                 yield group_id, records
 
-    def offsets_of_topics(self, topics: Collection[str]) -> list[GroupsRecord]:
-        """Tombstones for all that was committed for these topics: they were deleted."""
+    def offsets_of_topics(self, topics: Mapping[str, UUID]) -> list[GroupsRecord]:
+        """Tombstones for all that was committed for these topics, which were deleted; not for their successors."""
         return [
             OffsetRecord(group_id, topic, partition, None)
             for group_id, offsets in self._offsets.items()
-            for topic in topics
+            for topic, topic_id in topics.items()
             for partition in offsets.partitions(topic)
+            if offsets.get(topic, partition, topic_id) is not None
         ]
 
     # The whole

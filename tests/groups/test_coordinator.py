@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from uuid import UUID
 
 from sprawl.groups.exchange import Leaving
 from sprawl.groups.leading import Committer
@@ -13,6 +14,7 @@ from sprawl_protocol.errors import ApiError, ErrorCode
 from tests.groups.fakes import GROUP, QUICK, Coordinating, FakeLog, on_virtual_time, settle
 
 T0 = TopicPartition("t", 0)
+GONE, ANEW = UUID(int=1), UUID(int=2)
 
 
 async def refusal_of(work: object) -> ErrorCode:
@@ -339,11 +341,20 @@ async def test_offsets_go_with_their_topic() -> None:
         for group_id in ("g1", "g2"):
             await it.commit(1, topic="gone", group_id=group_id)
             await it.commit(2, topic="stays", group_id=group_id)
-        await it.coordinator.forget_topics({"gone"})
+        await it.coordinator.forget_topics({"gone": GONE})
     async with Coordinating(log) as it:
         for group_id in ("g1", "g2"):
             assert await it.committed(topic="gone", group_id=group_id) is None
             assert await it.committed(topic="stays", group_id=group_id) == 2
+
+
+@on_virtual_time
+async def test_offsets_of_a_topic_made_anew_stay_when_its_predecessor_is_forgotten() -> None:
+    async with Coordinating() as it:
+        at = {T0: CommittedOffset(5, -1, "", 0, topic_id=ANEW)}
+        await it.coordinator.commit(GROUP, Committer(), at, ErrorCode.ILLEGAL_GENERATION)
+        await it.coordinator.forget_topics({"t": GONE})
+        assert await it.committed() == 5
 
 
 # Expiry, compaction
