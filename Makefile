@@ -51,7 +51,7 @@ lint: $(TOOLS) ## style, types, and who imports whom
 	$(BIN)/lint-imports
 
 unit: $(TOOLS) ## unit and simulation tests
-	$(BIN)/pytest tests -n auto $(PYTEST_ARGS)
+	$(BIN)/pytest tests -n auto --timeout-method=thread $(PYTEST_ARGS)
 
 compat: $(TOOLS) ## real clients against a real broker; prints the matrix
 	$(BIN)/pytest compat_tests $(PYTEST_ARGS)

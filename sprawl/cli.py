@@ -1,293 +1,73 @@
-"""The `sprawl` command: start a node, prepare its data directory, look at its settings, ask how it is.
+"""The entry point of the `sprawl` command, and the short way to a running node.
 
-Exit codes: 0 done, 1 failed, 2 wrong usage or settings; `sprawl status`: 0 ready, 5 unreachable, 7 not ready.
-What a command needs is imported inside it, so that each starts fast.
+A start from plain options goes straight to the node: describing all commands (Typer and what it imports) takes a tenth
+of a second, which a node that must be up in half of one does not have. Everything else, `--help` and mistakes
+among them, goes to `sprawl.commands`. Both ways end in `options.load_start`, so that they cannot differ in meaning.
 """
 
 from __future__ import annotations
 
-import enum
-import os
 import sys
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final, NoReturn
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
 
-import typer
+from sprawl.options import KEYS, USAGE, load_start
 
-from sprawl import __version__
-
-if TYPE_CHECKING:
-    from sprawl.config.loading import Loaded, Setting
-
-FAILED: Final = 1
-USAGE: Final = 2
-UNREACHABLE: Final = 5
-NOT_READY: Final = 7
-
-app = typer.Typer(
-    name="sprawl",
-    help="A Kafka-compatible broker. `sprawl start` is all it takes; point any Kafka client at 127.0.0.1:9092.",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    rich_markup_mode="markdown",
-)
-config_app = typer.Typer(
-    help="Look at settings: what there is, what applies, what a file would do.", no_args_is_help=True
-)
-app.add_typer(config_app, name="config")
-
-ConfigFile = Annotated[
-    Path | None,
-    typer.Option("--config", "-c", help="`sprawl.toml`, or Kafka's `server.properties`.", metavar="FILE"),
-]
-SetOption = Annotated[
-    list[str] | None, typer.Option("--set", "-s", help="One setting; may be repeated.", metavar="KEY=VALUE")
-]
-DataDir = Annotated[Path | None, typer.Option("--data-dir", "-d", help="Where the node keeps its data.", metavar="DIR")]
-
-
-class Output(enum.StrEnum):
-    TABLE = "table"
-    JSON = "json"
-
-
-@app.command()
-def start(
-    data_dir: DataDir = None,
-    listeners: Annotated[
-        str | None, typer.Option(help="Where to listen for Kafka clients.", metavar="NAME://HOST:PORT[,...]")
-    ] = None,
-    http: Annotated[str | None, typer.Option(help="Where to serve status and metrics.", metavar="HOST:PORT")] = None,
-    config: ConfigFile = None,
-    set_: SetOption = None,
-    node_id: Annotated[int | None, typer.Option(help="This node's number.", metavar="N")] = None,
-    insecure: Annotated[
-        bool, typer.Option("--insecure", help="Allow listening beyond this machine without TLS and authentication.")
-    ] = False,
-) -> None:
-    """Start a node and serve until SIGTERM or Ctrl-C.
-
-    Example: `sprawl start --data-dir /var/lib/sprawl --listeners PLAINTEXT://127.0.0.1:9092 --http 127.0.0.1:9644`
-    """
-    loaded = _load(config, set_, data_dir=data_dir, listeners=listeners, http=http, node_id=node_id, insecure=insecure)
-    from sprawl.process import run
-
-    raise typer.Exit(run(loaded))
-
-
-@app.command("format")
-def format_(
-    data_dir: DataDir = None,
-    node_id: Annotated[int | None, typer.Option(help="This node's number.", metavar="N")] = None,
-    cluster_id: Annotated[str, typer.Option(help="Join this cluster instead of making a new id.", metavar="ID")] = "",
-    config: ConfigFile = None,
-    set_: SetOption = None,
-) -> None:
-    """Prepare a data directory: cluster id, node id, directory id, and the cluster's secret.
-
-    `sprawl start` does this by itself where a directory is new. Doing it again changes nothing.
-
-    Example: `sprawl format --data-dir /var/lib/sprawl --node-id 1`
-    """
-    loaded = _load(config, set_, data_dir=data_dir, node_id=node_id)
-    from sprawl.config.errors import ConfigError
-    from sprawl.process import prepare
-
-    try:
-        identity = prepare(loaded.config, cluster_id)
-    except (ConfigError, OSError) as problem:
-        _fail(str(problem), FAILED)
-    typer.echo(
-        f"{loaded.config.data_dir}: cluster {identity.cluster_id}, node {identity.node_id}, "
-        f"directory {identity.directory_id}"
-    )
-
-
-@app.command()
-def status(
-    address: Annotated[
-        str, typer.Option("--http", help="The node's status address.", metavar="HOST:PORT")
-    ] = "127.0.0.1:9644",
-    timeout: Annotated[float, typer.Option(help="Seconds to wait for an answer.", metavar="SECONDS")] = 3.0,
-) -> None:
-    """Ask a node whether it is ready. Exit code 0: ready; 7: not ready; 5: no answer.
-
-    Example: `sprawl status --http 127.0.0.1:9644`
-    """
-    from http.client import HTTPConnection, HTTPException
-
-    from sprawl.config.errors import ConfigError
-    from sprawl.config.listeners import http_address
-
-    try:
-        where = http_address(address, insecure=True)
-    except ConfigError as problem:
-        _fail(str(problem), USAGE)
-    if where is None:
-        _fail("--http must be host:port, such as 127.0.0.1:9644.", USAGE)
-    connection = HTTPConnection(where.host or "127.0.0.1", where.port, timeout=timeout)
-    try:
-        connection.request("GET", "/readyz")
-        answer = connection.getresponse()
-        words = answer.read(4096).decode("utf-8", "replace").strip()
-    except (OSError, HTTPException) as problem:
-        _fail(f"{address}: no answer ({problem}). Is a node running there with --http {address}?", UNREACHABLE)
-    finally:
-        connection.close()
-    if answer.status != 200:
-        _fail(f"{address}: not ready: {words}", NOT_READY)
-    typer.echo(f"{address}: ready")
-
-
-@app.command()
-def version() -> None:
-    """Print the version. Example: `sprawl version`"""
-    typer.echo(f"sprawl {__version__} (Python {sys.version.split()[0]})")
-
-
-@config_app.command("list")
-def config_list(
-    pattern: Annotated[str, typer.Argument(help="Only keys that contain this.")] = "",
-    everything: Annotated[bool, typer.Option("--all", help="Kafka's keys without effect too.")] = False,
-    output: Annotated[Output, typer.Option("--output", "-o")] = Output.TABLE,
-) -> None:
-    """List the settings of a broker: key, type, default, meaning.
-
-    Example: `sprawl config list retention`
-    """
-    from sprawl.config.broker import BROKER_DEFINITIONS
-    from sprawl.config.definitions import text_of
-    from sprawl.config.inert import inert_definitions
-
-    known = [*BROKER_DEFINITIONS.values(), *(inert_definitions().values() if everything else ())]
-    rows = [
-        {
-            "key": one.name,
-            "type": one.type.name.lower(),
-            "default": text_of(one.default),
-            "allowed": one.range,
-            "meaning": f"No effect: {one.inert}." if one.inert else one.doc,
-        }
-        for one in known
-        if pattern in one.name and (everything or one.acts)
-    ]
-    _print_rows(rows, output)
-
-
-@config_app.command("show")
-def config_show(
-    pattern: Annotated[str, typer.Argument(help="Only keys that contain this.")] = "",
-    config: ConfigFile = None,
-    set_: SetOption = None,
-    output: Annotated[Output, typer.Option("--output", "-o")] = Output.TABLE,
-) -> None:
-    """Show the settings that a start with the same file, variables and options would have, and where each is from.
-
-    Example: `sprawl config show --config server.properties`
-    """
-    from sprawl.config.broker import BROKER_DEFINITIONS
-    from sprawl.config.definitions import text_of
-
-    loaded = _load(config, set_)
-    settings = loaded.config
-    rows = [
-        {
-            "key": one.name,
-            "value": "(hidden)" if one.sensitive else text_of(settings.value_of(one.name)),
-            "from": settings.sources.get(one.name, "default"),
-        }
-        for one in BROKER_DEFINITIONS.values()
-        if pattern in one.name and one.acts
-    ]
-    _print_rows(rows, output)
-    if loaded.warning:
-        typer.echo(f"Warning: {loaded.warning}", err=True)
-
-
-@config_app.command("check")
-def config_check(file: Annotated[Path, typer.Argument(help="`sprawl.toml` or `server.properties`.")]) -> None:
-    """Check a file without starting anything. Exit code 0: usable; 1: not.
-
-    Example: `sprawl config check /etc/kafka/server.properties`
-    """
-    from sprawl.config.errors import ConfigError
-    from sprawl.config.loading import load
-
-    try:
-        loaded = load(file=(str(file), _read(file)))
-    except ConfigError as problem:
-        _fail(str(problem), FAILED)
-    for notice in loaded.notices:
-        typer.echo(f"no effect: {notice}")
-    acting = len(loaded.config.given) - len(loaded.notices)
-    typer.echo(f"{file}: usable; {acting} settings act, {len(loaded.notices)} have no effect")
+_SHORT: Final = {"-d": "--data-dir", "-c": "--config", "-s": "--set"}
 
 
 def main() -> None:
-    """The entry point of the `sprawl` command."""
-    app()
+    """Run the command line."""
+    plain = plain_start(sys.argv[1:])
+    if plain is None:
+        from sprawl.commands import app
 
-
-def _load(
-    file: Path | None,
-    pairs: list[str] | None,
-    *,
-    data_dir: Path | None = None,
-    listeners: str | None = None,
-    http: str | None = None,
-    node_id: int | None = None,
-    insecure: bool = False,
-) -> Loaded:
-    """Everything that can be set, from everywhere; exits with a message where something is wrong."""
-    from sprawl.config.errors import ConfigError
-    from sprawl.config.loading import load, parse_pair
-
-    try:
-        return load(
-            file=None if file is None else (str(file), _read(file)),
-            environment=os.environ,
-            arguments=[
-                *_options(
-                    {
-                        ("log.dirs", "--data-dir"): None if data_dir is None else str(data_dir),
-                        ("listeners", "--listeners"): listeners,
-                        ("sprawl.http.listener", "--http"): http,
-                        ("node.id", "--node-id"): None if node_id is None else str(node_id),
-                        ("sprawl.insecure", "--insecure"): "true" if insecure else None,
-                    }
-                ),
-                *(parse_pair(pair) for pair in pairs or ()),
-            ],
-        )
-    except ConfigError as problem:
-        _fail(str(problem), USAGE)
-
-
-def _options(values: dict[tuple[str, str], str | None]) -> list[Setting]:
-    from sprawl.config.loading import Setting
-
-    return [Setting(key, value, option) for (key, option), value in values.items() if value is not None]
-
-
-def _read(file: Path) -> str:
-    try:
-        return file.read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as problem:
-        _fail(f"{file}: cannot be read: {problem}", USAGE)
-
-
-def _print_rows(rows: list[dict[str, str | None]], output: Output) -> None:
-    from sprawl.admin.tables import print_json, print_table
-
-    if output is Output.JSON:
-        print_json(rows)
+        app()
     else:
-        print_table(rows)
+        sys.exit(_start(*plain))
 
 
-def _fail(message: str, code: int) -> NoReturn:
-    typer.echo(f"Error: {message}", err=True)
-    raise typer.Exit(code)
+def plain_start(arguments: Sequence[str]) -> tuple[str | None, list[str], dict[str, str | None]] | None:
+    """File, `--set` pairs and options of a `start` that needs no further reading; None for everything else."""
+    if arguments[:1] != ["start"]:
+        return None
+    file: str | None = None
+    pairs: list[str] = []
+    options: dict[str, str | None] = {}
+    rest = iter(arguments[1:])
+    for word in rest:
+        name, separator, value = word.partition("=")
+        name = _SHORT.get(name, name) if not separator else name
+        if name == "--insecure" and not separator:
+            options["insecure"] = "true"
+            continue
+        key = name.removeprefix("--").replace("-", "_")
+        if not name.startswith("--") or key not in ("config", "set", *KEYS) or key == "insecure":
+            return None
+        if not separator:
+            value = next(rest, "")
+        if not value or value.startswith("-") or (key == "node_id" and not value.isdecimal()):
+            return None
+        if key == "set":
+            pairs.append(value)
+        elif key == "config":
+            file = value
+        else:
+            options[key] = value
+    return file, pairs, options
+
+
+def _start(file: str | None, pairs: Iterable[str], options: Mapping[str, str | None]) -> int:
+    from sprawl.config.errors import ConfigError
+
+    try:
+        loaded = load_start(file, pairs, options)
+    except ConfigError as problem:
+        print(f"Error: {problem}", file=sys.stderr)  # noqa: T201 - the command's answer
+        return USAGE
+    from sprawl.process import run
+
+    return run(loaded)
 
 
 if __name__ == "__main__":

@@ -12,9 +12,11 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from sprawl import __version__, process
-from sprawl.cli import app
+from sprawl.cli import plain_start
+from sprawl.commands import app
 from sprawl.config.identity import SECRET_FILE
 from sprawl.config.loading import Loaded
+from sprawl.options import load_start
 
 
 @pytest.fixture(autouse=True)
@@ -178,3 +180,40 @@ def test_config_check_names_what_has_no_effect(tmp_path: Path) -> None:
     assert "1 settings act, 1 have no effect" in result.stdout
     file.write_text("num.partitions=many\n")
     assert sprawl("config", "check", str(file)).exit_code == 1
+
+
+PLAIN = [
+    [],
+    ["--data-dir", "/d", "--listeners", "PLAINTEXT://127.0.0.1:1", "--http", "127.0.0.1:2", "--node-id", "6"],
+    ["-d", "/d", "-s", "num.partitions=3", "--set", "log.roll.hours=2"],
+    ["--data-dir=/d", "--set=num.partitions=3", "--insecure"],
+]
+
+
+@pytest.mark.parametrize("arguments", PLAIN)
+def test_the_short_way_to_a_start_means_the_same_as_the_long_one(started: list[Loaded], arguments: list[str]) -> None:
+    plain = plain_start(["start", *arguments])
+    assert plain is not None
+    assert sprawl("start", *arguments).exit_code == 0
+    loaded = load_start(*plain)
+    assert loaded.config == started[0].config
+    assert loaded.config.sources == started[0].config.sources
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["version"],
+        ["start", "--help"],
+        ["start", "--nonsense", "x"],
+        ["start", "extra"],
+        ["start", "--data-dir"],
+        ["start", "--data-dir", "--insecure"],
+        ["start", "--node-id", "x"],
+        ["start", "--insecure=true"],
+        ["start", "-dx"],
+        [],
+    ],
+)
+def test_everything_else_goes_the_long_way(arguments: list[str]) -> None:
+    assert plain_start(arguments) is None

@@ -6,8 +6,6 @@ has no effect, with the reason. Raises `ConfigError`, which names key, value, wh
 
 from __future__ import annotations
 
-import difflib
-import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -82,6 +80,8 @@ def parse_pair(text: str) -> Setting:
 def parse_file(path: str, text: str) -> Iterator[Setting]:
     """TOML if the name ends so, Java properties otherwise. Raises `ConfigError`."""
     if path.endswith(".toml"):
+        import tomllib  # most starts have no such file
+
         try:
             document = tomllib.loads(text)
         except tomllib.TOMLDecodeError as problem:
@@ -154,6 +154,8 @@ def _overruled(keys: Iterable[str]) -> dict[str, str]:
 
 
 def _unknown(key: str) -> str:
+    import difflib
+
     from sprawl.config.inert import inert_definitions
 
     if key in TOPIC_DEFINITIONS:

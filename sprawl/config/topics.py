@@ -7,7 +7,6 @@ answers of DescribeConfigs and the documentation. Keys that do not act (yet) are
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
@@ -405,6 +404,8 @@ def inert_keys(names: Iterable[str]) -> dict[str, str]:
 def _parse(name: str, text: str, *, internal: bool = False) -> Any:
     definition = TOPIC_DEFINITIONS.get(name)
     if definition is None:
+        import difflib  # only where somebody mistyped
+
         near = difflib.get_close_matches(name, TOPIC_DEFINITIONS, n=1)
         hint = f" Did you mean {near[0]}?" if near else ""
         raise ApiError(ErrorCode.INVALID_CONFIG, f"Unknown topic config name: {name}.{hint}")
