@@ -157,7 +157,7 @@ def _as_one(read: LogRead) -> bytes | bytearray | memoryview:
 
 def _diverged(partition: Partition, wanted: Wanted, answer: PartitionData) -> bool:
     """Tell a reader whose last epoch ended earlier here where to go back to (KIP-595's truncation on fetch)."""
-    epoch, end_offset = partition.log.epochs.end_offset_for(wanted.last_fetched_epoch)
+    epoch, end_offset = partition.epoch_end(wanted.last_fetched_epoch)
     if epoch == wanted.last_fetched_epoch and end_offset >= wanted.offset:
         return False
     answer.diverging_epoch = EpochEndOffset(epoch=epoch, end_offset=end_offset)

@@ -50,6 +50,7 @@ class Partition:
         self._closed: ApiError | None = None
         log.epochs.assign(leader_epoch, log.log_end_offset)
         log.on_durable = self._log_advanced
+        log.on_rejected = self._log_rejected
 
     def __str__(self) -> str:
         return f"{self.topic}-{self.index}"
@@ -90,9 +91,7 @@ class Partition:
             assert len(batches) == 1, "produce validation lets one batch through"
             duplicate = log.producers.check(batches[0][1])
             if duplicate is not None:
-                return Appended(
-                    duplicate.base_offset, -1, log.log_start_offset, self._commit_of(duplicate.last_offset)
-                )
+                return Appended(duplicate.base_offset, -1, log.log_start_offset, self._commit_of(duplicate.last_offset))
         info = log.append(buffer, batches, self.leader_epoch, self._now_ms())
         return Appended(
             info.base_offset, info.log_append_time_ms, log.log_start_offset, self._commit_of(info.last_offset)
@@ -124,7 +123,7 @@ class Partition:
 
     def epoch_end(self, epoch: int) -> tuple[int, int]:
         """The largest epoch not above `epoch` and the offset it ends at; (-1, -1) if there is none (KIP-101)."""
-        return self.log.epochs.end_offset_for(epoch)
+        return self.log.epochs.end_offset_for(epoch, self.log.log_end_offset)
 
     def epoch_at(self, offset: int) -> int:
         """The leader epoch that wrote, or will write, the record at `offset`."""
@@ -171,6 +170,7 @@ class Partition:
         """No longer led here: everyone who waits is told why, and so is everyone who comes."""
         self._closed = reason
         self.log.on_durable = None
+        self.log.on_rejected = None
         self._refuse_all_commits(reason)
         self._wake_fetches()
 
@@ -193,6 +193,16 @@ class Partition:
             if not future.done():
                 future.set_result(committed)
         self._wake_fetches()
+
+    def _log_rejected(self, first_offset: int, reason: ApiError) -> None:
+        """The log took back what it could not write, from `first_offset` on: nobody was told that it is safe."""
+        kept: deque[tuple[int, asyncio.Future[int]]] = deque()
+        for last_offset, future in self._awaiting_commit:
+            if last_offset < first_offset:
+                kept.append((last_offset, future))
+            elif not future.done():
+                future.set_exception(ApiError(reason.code, reason.message))
+        self._awaiting_commit = kept
 
     def _refuse_all_commits(self, reason: ApiError) -> None:
         waiting, self._awaiting_commit = self._awaiting_commit, deque()

@@ -1,0 +1,65 @@
+"""The leader epochs of one log: which epoch began at which offset (KIP-101, KIP-279).
+
+Pure. Epochs and their start offsets both ascend; an epoch that wrote nothing is superseded by the next one that
+starts at the same offset.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterable
+
+
+class LeaderEpochs:
+    def __init__(self, entries: Iterable[tuple[int, int]] = ()) -> None:
+        self._entries: list[tuple[int, int]] = []
+        """(epoch, start offset), ascending in both."""
+        self._end_offset = 0
+        for epoch, start in entries:
+            self.assign(epoch, start)
+
+    @property
+    def entries(self) -> tuple[tuple[int, int], ...]:
+        return tuple(self._entries)
+
+    @property
+    def latest(self) -> int:
+        """The newest epoch; -1 if none is known."""
+        return self._entries[-1][0] if self._entries else -1
+
+    def assign(self, epoch: int, start_offset: int) -> bool:
+        """Epoch `epoch` writes from `start_offset` on. True if that was news; an older epoch is not."""
+        if epoch <= self.latest:
+            return False
+        while self._entries and self._entries[-1][1] >= start_offset:
+            self._entries.pop()
+        self._entries.append((epoch, start_offset))
+        return True
+
+    def epoch_of(self, offset: int) -> int:
+        """The epoch that wrote `offset`; -1 if that is not known."""
+        at = bisect_right(self._entries, offset, key=lambda entry: entry[1]) - 1
+        return self._entries[at][0] if at >= 0 else -1
+
+    def end_offset_for(self, epoch: int, log_end_offset: int) -> tuple[int, int]:
+        """The largest epoch not above `epoch`, and the offset at which it ended; (-1, -1) if none is that old."""
+        if epoch < 0 or not self._entries:
+            return -1, -1
+        at = bisect_right(self._entries, epoch, key=lambda entry: entry[0]) - 1
+        if epoch > self.latest:
+            return -1, -1
+        if at < 0:
+            return epoch, self._entries[0][1]
+        end = self._entries[at + 1][1] if at + 1 < len(self._entries) else log_end_offset
+        return self._entries[at][0], end
+
+    def truncate_end(self, offset: int) -> None:
+        """Forget epochs that began at or behind `offset`."""
+        while self._entries and self._entries[-1][1] >= offset:
+            self._entries.pop()
+
+    def truncate_start(self, offset: int) -> None:
+        """The log begins at `offset` now: older epochs are forgotten, the one it lies in begins there."""
+        at = bisect_right(self._entries, offset, key=lambda entry: entry[1]) - 1
+        if at >= 0:
+            self._entries[: at + 1] = [(self._entries[at][0], offset)]

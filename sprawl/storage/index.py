@@ -1,0 +1,128 @@
+"""The index beside the logs: what is looked up by key, in one RocksDB store for all logs of a data directory.
+
+In and out: positions by offset and by time, facts about closed segments, checkpoints. All of it can be derived from the
+segment files, and after a crash its newest part may be missing; `recovery.py` reads the files from the last checkpoint
+on. Keys are the log's id (topic id and partition, 20 bytes), a letter for the kind, and big-endian numbers:
+
+    o segment, offset      -> position, largest timestamp before it     sparse, about one each index.interval.bytes
+    t segment, timestamp, offset -> position                            the same places, by time
+    s segment              -> size, next offset, largest timestamp and the base offset of the batch that has it
+    c                      -> JSON: checkpoint (see `Checkpoint`)
+    p                      -> producer states as of the checkpoint
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+from dataclasses import asdict, dataclass
+from typing import Final
+from uuid import UUID
+
+from sprawl.runtime import KeyValueStore
+
+_LONG: Final = struct.Struct(">Q")
+_TWO: Final = struct.Struct(">QQ")
+_THREE: Final = struct.Struct(">QQQ")
+_ENTRY: Final = struct.Struct(">Qq")
+_SEGMENT: Final = struct.Struct(">QQqq")
+_LIMIT: Final = 1 << 63
+
+Change = tuple[bytes, bytes | None]
+
+
+def log_id(topic_id: UUID, partition: int) -> bytes:
+    return topic_id.bytes + partition.to_bytes(4, "big")
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentFacts:
+    """What a closed segment holds."""
+
+    size: int
+    next_offset: int
+    max_timestamp: int
+    max_timestamp_base: int
+    """Base offset of the batch with the largest timestamp."""
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """Up to where a log was known to be on stable storage and the index to be complete."""
+
+    offset: int
+    segment: int
+    """Base offset of the segment that `offset` lies in."""
+    position: int
+    max_timestamp: int
+    max_timestamp_base: int
+    """Of that segment, up to `position`."""
+    epochs: tuple[tuple[int, int], ...]
+
+
+class LogIndex:
+    """One log's part of the store."""
+
+    def __init__(self, store: KeyValueStore, id_: bytes) -> None:
+        self._store = store
+        self._id = id_
+
+    def write(self, changes: list[Change]) -> None:
+        self._store.write(changes)
+
+    def place(self, segment: int, offset: int, position: int, timestamp_before: int) -> list[Change]:
+        """`timestamp_before`: the largest timestamp in the segment before `position`."""
+        changes: list[Change] = [
+            (self._id + b"o" + _TWO.pack(segment, offset), _ENTRY.pack(position, timestamp_before))
+        ]
+        if timestamp_before >= 0:
+            changes.append((self._id + b"t" + _THREE.pack(segment, timestamp_before, offset), _LONG.pack(position)))
+        return changes
+
+    def position_of(self, segment: int, offset: int) -> int:
+        """A position in the segment at or before the batch that holds `offset`."""
+        start = self._id + b"o" + _TWO.pack(segment, 0)
+        for _, value in self._store.scan_back(start, self._id + b"o" + _TWO.pack(segment, offset + 1)):
+            return int(_ENTRY.unpack(value)[0])
+        return 0
+
+    def position_before(self, segment: int, timestamp: int) -> int:
+        """A position before which the segment has no record of `timestamp` or newer."""
+        start = self._id + b"t" + _THREE.pack(segment, 0, 0)
+        for _, value in self._store.scan_back(start, self._id + b"t" + _THREE.pack(segment, max(timestamp, 0), 0)):
+            return int(_LONG.unpack(value)[0])
+        return 0
+
+    def closed(self, segment: int, facts: SegmentFacts) -> list[Change]:
+        packed = _SEGMENT.pack(facts.size, facts.next_offset, facts.max_timestamp, facts.max_timestamp_base)
+        return [(self._id + b"s" + _LONG.pack(segment), packed)]
+
+    def facts(self, segment: int) -> SegmentFacts | None:
+        packed = self._store.get(self._id + b"s" + _LONG.pack(segment))
+        return None if packed is None else SegmentFacts(*_SEGMENT.unpack(packed))
+
+    def forget_segment(self, segment: int) -> None:
+        self._store.write([(self._id + b"s" + _LONG.pack(segment), None)])
+        for kind, start, end in (
+            (b"o", _TWO.pack(segment, 0), _TWO.pack(segment, _LIMIT)),
+            (b"t", _THREE.pack(segment, 0, 0), _THREE.pack(segment, _LIMIT, 0)),
+        ):
+            self._store.delete_range(self._id + kind + start, self._id + kind + end)
+
+    def checkpoint(self, checkpoint: Checkpoint, producers: bytes) -> None:
+        text = json.dumps(asdict(checkpoint), separators=(",", ":")).encode()
+        self._store.write([(self._id + b"c", text), (self._id + b"p", producers)])
+
+    def last_checkpoint(self) -> tuple[Checkpoint, bytes] | None:
+        text, producers = self._store.get(self._id + b"c"), self._store.get(self._id + b"p")
+        if text is None or producers is None:
+            return None
+        try:
+            fields = json.loads(text)
+            fields["epochs"] = tuple((int(epoch), int(start)) for epoch, start in fields["epochs"])
+            return Checkpoint(**fields), producers
+        except (ValueError, TypeError, KeyError):
+            return None  # of another version, or damaged: derived anew
+
+    def forget(self) -> None:
+        self._store.delete_range(self._id, self._id + b"\xff")

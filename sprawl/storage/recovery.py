@@ -1,0 +1,256 @@
+"""What a restart finds in the files of one log.
+
+In: the directory and the index. Out: segments, epochs and producer states, and whether the log is damaged. Nothing is
+believed that was not synced before the last checkpoint: from there on every batch is read and its checksum compared.
+
+- A clean shutdown leaves a checkpoint at the end of the files, so that nothing has to be read.
+- Behind the checkpoint, bytes that are no batch and have no batch behind them are a torn tail: they were never known
+  to be stable, and are cut.
+- Bytes that are no batch, with a batch behind them or before the checkpoint, are damage: the log is served up to there
+  and takes nothing more, until it is repaired. Nothing is cut.
+- An index that is missing or does not fit is derived anew from the files.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, field
+from typing import Final
+
+from sprawl.runtime import FileSystem
+from sprawl.storage.epochs import LeaderEpochs
+from sprawl.storage.index import Change, Checkpoint, LogIndex, SegmentFacts
+from sprawl.storage.producers import ProducerStates
+from sprawl.storage.segment import DELETED, DamagedError, Segment, base_offset_of, checked
+from sprawl_protocol.errors import ProtocolError
+from sprawl_protocol.records import HEADER_SIZE, LOG_OVERHEAD, MAGIC, check_crc, read_header
+
+log = logging.getLogger(__name__)
+
+_CHUNK: Final = 4 * 1024 * 1024
+_INDEX_BATCH: Final = 4096
+
+
+@dataclass(slots=True)
+class Recovered:
+    segments: list[Segment]
+    epochs: LeaderEpochs
+    producers: ProducerStates
+    damaged: str | None = None
+    """Why the log ends where it does, if that is not where it should."""
+    cut_bytes: int = 0
+    read_bytes: int = 0
+
+
+@dataclass(slots=True)
+class _Start:
+    """Where to begin reading."""
+
+    segment: int = -1
+    position: int = 0
+    offset: int = 0
+    checkpoint: Checkpoint | None = None
+    producers: ProducerStates = field(default_factory=ProducerStates)
+
+
+async def recover(files: FileSystem, directory: str, index: LogIndex, index_interval: int) -> Recovered:
+    """Raises `OSError`. An empty directory is an empty log without segments."""
+    for name in files.list(directory):
+        if name.endswith(DELETED):
+            files.remove(f"{directory}/{name}")
+    bases = sorted(b for name in files.list(directory) if (b := base_offset_of(name)) is not None)
+    segments = []
+    for base in bases:
+        path = f"{directory}/{base:020d}.log"
+        file = files.open(path)
+        segments.append(Segment(base, file, file.size, base, created_ms=files.modified_ms(path)))
+    start = _starting_point(index, segments)
+    if start.checkpoint is None:
+        index.forget()
+    work = _Recovery(index, index_interval, start)
+    found = await work.run(segments)
+    if found.cut_bytes:
+        log.warning("%s: cut a torn tail of %d bytes", directory, found.cut_bytes)
+    if found.damaged:
+        log.error("%s: %s; it is served up to there and takes no more records", directory, found.damaged)
+    return found
+
+
+def _starting_point(index: LogIndex, segments: list[Segment]) -> _Start:
+    known = index.last_checkpoint()
+    if known is None:
+        return _Start()
+    checkpoint, dumped = known
+    for at, segment in enumerate(segments):
+        if segment.base_offset < checkpoint.segment:
+            facts = index.facts(segment.base_offset)
+            if facts is None or facts.size != segment.file.size or facts.next_offset != segments[at + 1].base_offset:
+                return _Start()
+        elif segment.base_offset == checkpoint.segment:
+            if segment.file.size < checkpoint.position:
+                # The file lost what was stable: read everything, and say so.
+                return _Start(checkpoint=checkpoint, segment=-1)
+            try:
+                producers = ProducerStates.load(dumped)
+            except ValueError:
+                return _Start()
+            return _Start(segment.base_offset, checkpoint.position, checkpoint.offset, checkpoint, producers)
+    return _Start(checkpoint=checkpoint, segment=-1)
+
+
+class _Recovery:
+    def __init__(self, index: LogIndex, interval: int, start: _Start) -> None:
+        self._index = index
+        self._interval = interval
+        self._start = start
+        self._epochs = LeaderEpochs(start.checkpoint.epochs if start.checkpoint and start.segment >= 0 else ())
+        self._producers = start.producers
+        self._changes: list[Change] = []
+        self._read = 0
+
+    async def run(self, segments: list[Segment]) -> Recovered:
+        damaged: str | None = None
+        cut = 0
+        kept: list[Segment] = []
+        expected: int | None = None
+        for segment in segments:
+            if damaged is not None:
+                segment.file.close()
+                continue
+            if expected is not None and segment.base_offset != expected:
+                damaged = f"offsets {expected} to {segment.base_offset - 1} are missing"
+                segment.file.close()
+                continue
+            kept.append(segment)
+            if segment.base_offset < self._start.segment:
+                self._trust(segment)
+            else:
+                last = segment is segments[-1]
+                try:
+                    await self._read_segment(segment)
+                except DamagedError as error:
+                    if last and await self._is_torn_tail(segment, error.position):
+                        cut += segment.file.size - error.position
+                        segment.file.truncate(error.position)
+                    else:
+                        damaged = str(error)
+            expected = segment.next_offset
+        if damaged is None:
+            damaged = self._missing(kept)
+        self._producers.commit()
+        self._index.write(self._changes)
+        return Recovered(kept, self._epochs, self._producers, damaged, cut, self._read)
+
+    def _missing(self, kept: list[Segment]) -> str | None:
+        """What was stable at the last checkpoint must still be there."""
+        checkpoint = self._start.checkpoint
+        if checkpoint is None:
+            return None
+        end = kept[-1].next_offset if kept else -1
+        if end < checkpoint.offset:
+            return f"records up to offset {checkpoint.offset - 1} were on stable storage, the files end at {end}"
+        return None
+
+    def _trust(self, segment: Segment) -> None:
+        facts = self._index.facts(segment.base_offset)
+        assert facts is not None, "checked by _starting_point"
+        segment.next_offset = facts.next_offset
+        segment.max_timestamp = facts.max_timestamp
+        segment.max_timestamp_base = facts.max_timestamp_base
+        segment.synced = segment.size
+
+    async def _read_segment(self, segment: Segment) -> None:
+        """Every batch from the starting point on. Raises `DamagedError` where they end before the file does."""
+        position = 0
+        if segment.base_offset == self._start.segment:
+            checkpoint = self._start.checkpoint
+            assert checkpoint is not None
+            position = checkpoint.position
+            segment.next_offset = checkpoint.offset
+            segment.max_timestamp = checkpoint.max_timestamp
+            segment.max_timestamp_base = checkpoint.max_timestamp_base
+            segment.first_timestamp = checkpoint.max_timestamp
+            segment.last_indexed = position
+        end = segment.file.size
+        while position < end:
+            data = memoryview(await segment.file.read(position, _CHUNK))
+            used = self._read_chunk(segment, data, position)
+            if used == 0:
+                size = 12 + int.from_bytes(data[8:12], "big", signed=True) if len(data) >= HEADER_SIZE else 0
+                if not _CHUNK < size <= end - position:
+                    segment.size = position
+                    raise DamagedError(segment.file.path, position, "the file ends within a batch")
+                data = memoryview(await segment.file.read(position, size))
+                used = self._read_chunk(segment, data, position)
+            position += used
+        segment.size = position
+        facts = SegmentFacts(segment.size, segment.next_offset, segment.max_timestamp, segment.max_timestamp_base)
+        self._changes += self._index.closed(segment.base_offset, facts)
+
+    def _read_chunk(self, segment: Segment, data: memoryview, position: int) -> int:
+        """Take in the whole batches of `data`; returns the bytes they fill."""
+        pos = 0
+        while len(data) - pos >= HEADER_SIZE:
+            size = LOG_OVERHEAD + int.from_bytes(data[pos + 8 : pos + 12], "big", signed=True)
+            if len(data) - pos < size <= segment.file.size - position - pos:
+                break
+            try:
+                header = checked(segment, data, position, pos)
+                if header.base_offset < segment.next_offset:
+                    raise DamagedError(
+                        segment.file.path,
+                        position + pos,
+                        f"offset {header.base_offset} where {segment.next_offset} was due",
+                    )
+            except DamagedError as error:
+                segment.size = error.position
+                raise
+            at = position + pos
+            if at - segment.last_indexed >= self._interval:
+                self._changes += self._index.place(segment.base_offset, header.base_offset, at, segment.max_timestamp)
+                segment.last_indexed = at
+                if len(self._changes) > _INDEX_BATCH:
+                    self._index.write(self._changes)
+                    self._changes = []
+            segment.note(header)
+            self._epochs.assign(header.partition_leader_epoch, header.base_offset)
+            if header.producer_id >= 0 and not header.is_control:
+                self._producers.update(header)
+            pos += size
+        self._read += pos
+        return pos
+
+    async def _is_torn_tail(self, segment: Segment, position: int) -> bool:
+        checkpoint = self._start.checkpoint
+        if checkpoint is not None and segment.next_offset < checkpoint.offset:
+            return False
+        return not await _has_batch_behind(segment, position + 1)
+
+
+async def _has_batch_behind(segment: Segment, position: int) -> bool:
+    """Whether anywhere from `position` on a whole batch with a right checksum begins."""
+    end = segment.file.size
+    magic = bytes((MAGIC,))
+    while position + HEADER_SIZE <= end:
+        data = bytes(await segment.file.read(position, _CHUNK))
+        at = data.find(magic, 16)
+        while at >= 0:
+            pos = at - 16
+            size = LOG_OVERHEAD + int.from_bytes(data[pos + 8 : pos + 12], "big", signed=True)
+            if HEADER_SIZE <= size <= end - position - pos:
+                batch = data[pos : pos + size]
+                if len(batch) < size:
+                    batch = bytes(await segment.file.read(position + pos, size))
+                if _is_batch(batch, segment.next_offset):
+                    return True
+            at = data.find(magic, at + 1)
+        position += max(len(data) - HEADER_SIZE, 1)
+    return False
+
+
+def _is_batch(data: bytes, at_least: int) -> bool:
+    try:
+        header = read_header(data)
+    except ProtocolError:
+        return False
+    return header.base_offset >= at_least and check_crc(data, 0, header)

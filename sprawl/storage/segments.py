@@ -1,0 +1,85 @@
+"""The segment files of one log, in order: which holds an offset, which is written to, when the next one begins."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterator
+
+from sprawl.config.topics import TopicConfig
+from sprawl.runtime import FileSystem
+from sprawl.storage.segment import DELETED, Segment, file_name
+
+_MAX_OFFSET_DELTA = 2**31 - 1
+"""Kafka's offset index counts from the base offset in 32 bits; a segment it could not index is not made."""
+
+
+class Segments:
+    def __init__(self, files: FileSystem, directory: str, segments: list[Segment]) -> None:
+        self._files = files
+        self._directory = directory
+        self._segments = segments
+
+    def __iter__(self) -> Iterator[Segment]:
+        return iter(self._segments)
+
+    def __len__(self) -> int:
+        return len(self._segments)
+
+    def __getitem__(self, at: int) -> Segment:
+        return self._segments[at]
+
+    @property
+    def active(self) -> Segment:
+        return self._segments[-1]
+
+    @property
+    def all(self) -> list[Segment]:
+        return self._segments
+
+    @property
+    def size_bytes(self) -> int:
+        return sum(segment.size for segment in self._segments)
+
+    def holding(self, offset: int) -> int:
+        """The number of the segment that holds `offset`, or would."""
+        return max(bisect_right(self._segments, offset, key=_base) - 1, 0)
+
+    def add(self, base_offset: int, now_ms: int) -> Segment:
+        """Begin a new active segment. Raises `OSError`."""
+        file = self._files.open(f"{self._directory}/{file_name(base_offset)}", create=True)
+        segment = Segment(base_offset, file, file.size, base_offset, created_ms=now_ms)
+        assert file.size == 0, "a new segment's file is new"
+        self._files.sync_dir(self._directory)
+        self._segments.append(segment)
+        return segment
+
+    def is_full(self, config: TopicConfig, jitter_ms: int, size: int, last_offset: int, timestamp: int) -> bool:
+        """Whether a batch of `size` bytes, whose newest record has `timestamp`, begins a new segment."""
+        active = self.active
+        if active.is_empty:
+            return False
+        return (
+            active.size + size > config.max_segment_bytes
+            or last_offset - active.base_offset > _MAX_OFFSET_DELTA
+            or self.is_old(config, jitter_ms, timestamp)
+        )
+
+    def is_old(self, config: TopicConfig, jitter_ms: int, now_ms: int) -> bool:
+        active = self.active
+        since = active.first_timestamp if active.first_timestamp >= 0 else active.created_ms
+        return not active.is_empty and now_ms - since > config.segment_ms - jitter_ms
+
+    def take_first(self, count: int) -> list[Segment]:
+        """Take the oldest segments out; their files are marked deleted, and are the caller's to remove."""
+        taken, self._segments[:count] = self._segments[:count], []
+        for segment in taken:
+            self._files.rename(segment.file.path, segment.file.path + DELETED)
+        return taken
+
+    def close(self) -> None:
+        for segment in self._segments:
+            segment.file.close()
+
+
+def _base(segment: Segment) -> int:
+    return segment.base_offset
