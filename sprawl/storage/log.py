@@ -219,7 +219,7 @@ class Log:
         now_ms = self._clock.wall_ms()
         first = self._pending[0].header
         if self.segments.is_full(
-            self.config, self._roll_jitter_ms, first.size, first.last_offset, max(first.max_timestamp, now_ms)
+            self.config, self._roll_jitter_ms, first.size, first.last_offset, first.max_timestamp
         ):
             self._roll(first.base_offset, now_ms)
         active = self.segments.active

@@ -54,20 +54,22 @@ class Segments:
         return segment
 
     def is_full(self, config: TopicConfig, jitter_ms: int, size: int, last_offset: int, timestamp: int) -> bool:
-        """Whether a batch of `size` bytes, whose newest record has `timestamp`, begins a new segment."""
+        """Whether a batch of `size` bytes, whose newest record has `timestamp`, begins a new segment.
+
+        segment.ms counts from record to record, as in Kafka: old records that are produced today roll by their own time.
+        """
         active = self.active
         if active.is_empty:
             return False
         return (
             active.size + size > config.max_segment_bytes
             or last_offset - active.base_offset > _MAX_OFFSET_DELTA
-            or self.is_old(config, jitter_ms, timestamp)
+            or (active.first_timestamp >= 0 and timestamp - active.first_timestamp > config.segment_ms - jitter_ms)
         )
 
     def is_old(self, config: TopicConfig, jitter_ms: int, now_ms: int) -> bool:
-        active = self.active
-        since = active.first_timestamp if active.first_timestamp >= 0 else active.created_ms
-        return not active.is_empty and now_ms - since > config.segment_ms - jitter_ms
+        """Whether the active segment has been written to for so long that it ends even without a further record."""
+        return not self.active.is_empty and now_ms - self.active.created_ms > config.segment_ms - jitter_ms
 
     def take_first(self, count: int) -> list[Segment]:
         """Take the oldest segments out; their files are marked deleted, and are the caller's to remove."""
