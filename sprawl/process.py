@@ -25,6 +25,7 @@ from sprawl.observability.status import Verdict, status_pages
 from sprawl.runtime import Runtime
 from sprawl.runtime.real import RealRuntime
 from sprawl.runtime.real import run as run_on_loop
+from sprawl.vitals import Vitals
 from sprawl_protocol.errors import ApiError
 
 if TYPE_CHECKING:
@@ -89,9 +90,11 @@ async def _serve(config: BrokerConfig, runtime: Runtime) -> int:
     stop = _on_signals()
     node = Node(config, runtime)
     running = _Running(node)
+    vitals = Vitals(node.metrics)
     pages: StatusServer | None = None
     try:
         pages = await _serve_pages(config, runtime, running)
+        vitals.start()
         if not await _first_of(node.start(), stop):
             log.info("told to stop while starting")
             return await _stopped(node, config)
@@ -110,6 +113,7 @@ async def _serve(config: BrokerConfig, runtime: Runtime) -> int:
         await _stopped(node, config)
         return 1
     finally:
+        vitals.stop()
         if pages is not None:
             await pages.stop()
 

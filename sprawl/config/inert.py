@@ -63,6 +63,7 @@ replication.quota.window.num INT 11
 replication.quota.window.size.seconds INT 1
 """,
     "replication between nodes is not built yet": """
+inter.broker.listener.name STRING null
 auto.leader.rebalance.enable BOOLEAN true
 controlled.shutdown.enable BOOLEAN true
 leader.imbalance.check.interval.seconds LONG 300
@@ -113,7 +114,6 @@ controller.quorum.voters LIST
 controller.socket.timeout.ms INT 30000
 early.start.listeners LIST null
 initial.broker.registration.timeout.ms INT 60000
-inter.broker.listener.name STRING null
 metadata.max.idle.interval.ms INT 500
 """,
     "TLS and SASL are not built yet": """

@@ -19,18 +19,23 @@ OTHER: Final = "other"
 class Counter:
     """Only ever grows."""
 
-    __slots__ = ("value",)
+    __slots__ = ("_read", "value")
     KIND: Final = "counter"
 
     def __init__(self) -> None:
         self.value: float = 0
+        self._read: Callable[[], float] | None = None
+
+    def follow(self, read: Callable[[], float]) -> None:
+        """From now on the value is whatever `read` gives."""
+        self._read = read
 
     def add(self, amount: float = 1) -> None:
         assert amount >= 0, "a counter only grows"
         self.value += amount
 
     def samples(self) -> Iterator[tuple[str, str, float]]:
-        yield "", "", self.value
+        yield "", "", self.value if self._read is None else self._read()
 
 
 class Gauge:

@@ -1,0 +1,64 @@
+"""What the process itself costs, as metrics under the names every dashboard knows: CPU, memory, files, loop lag.
+
+In: a registry. Out: gauges that are read when somebody asks, and one timer that notes how late the event loop runs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from typing import Final
+
+from sprawl import __version__
+from sprawl.observability.metrics import Registry
+
+LAG_SECONDS: Final = 1.0
+"""How often the loop is asked to be punctual."""
+_PAGE: Final = os.sysconf("SC_PAGE_SIZE")
+
+
+class Vitals:
+    """`start` and `stop` the timer; the gauges are there from the beginning."""
+
+    def __init__(self, registry: Registry) -> None:
+        registry.gauges("sprawl_build_info", "1, with the version as a label.", "version").of(__version__).value = 1
+        cpu = registry.counter("process_cpu_seconds_total", "CPU time used, user and system.")
+        cpu.follow(_cpu_seconds)
+        if os.path.exists("/proc/self/statm"):  # noqa: PTH110
+            registry.gauge("process_resident_memory_bytes", "Memory in use, as the system counts it.", _resident_bytes)
+            registry.gauge("process_open_fds", "Open files and sockets.", _open_files)
+        self._lag = registry.histogram("sprawl_loop_lag_seconds", "How late the event loop runs a timer that is due.")
+        self._timer: asyncio.TimerHandle | None = None
+
+    def start(self) -> None:
+        self._expect(asyncio.get_running_loop())
+
+    def stop(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _expect(self, loop: asyncio.AbstractEventLoop) -> None:
+        due = loop.time() + LAG_SECONDS
+        self._timer = loop.call_at(due, self._note, loop, due)
+
+    def _note(self, loop: asyncio.AbstractEventLoop, due: float) -> None:
+        self._lag.observe(max(0.0, loop.time() - due))
+        self._expect(loop)
+
+
+def _cpu_seconds() -> float:
+    times = os.times()
+    return times.user + times.system
+
+
+def _resident_bytes() -> float:
+    return int(_proc("statm").split()[1]) * _PAGE
+
+
+def _open_files() -> float:
+    return len(os.listdir("/proc/self/fd")) - 1  # noqa: PTH208 - importing pathlib takes its time
+
+
+def _proc(name: str) -> str:
+    with open(f"/proc/self/{name}", encoding="ascii") as file:  # noqa: PTH123
+        return file.read()

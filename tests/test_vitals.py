@@ -1,0 +1,40 @@
+"""What the process itself costs."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from sprawl import __version__, vitals
+from sprawl.observability.metrics import Registry
+from sprawl.vitals import Vitals
+
+
+def values(registry: Registry) -> dict[str, float]:
+    lines = [line.rsplit(" ", 1) for line in registry.render().splitlines() if not line.startswith("#")]
+    return {name: float(value) for name, value in lines}
+
+
+async def test_cpu_memory_and_files_are_told() -> None:
+    registry = Registry()
+    Vitals(registry)
+    found = values(registry)
+    assert found["process_cpu_seconds_total"] > 0
+    assert found["process_resident_memory_bytes"] > 1_000_000
+    assert found["process_open_fds"] >= 3
+    assert found[f'sprawl_build_info{{version="{__version__}"}}'] == 1
+
+
+async def test_a_loop_that_is_held_up_is_noted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(vitals, "LAG_SECONDS", 0.01)
+    registry = Registry()
+    watching = Vitals(registry)
+    watching.start()
+    try:
+        async with asyncio.timeout(5):
+            while not values(registry)["sprawl_loop_lag_seconds_count"]:
+                await asyncio.get_running_loop().run_in_executor(None, lambda: None)
+    finally:
+        watching.stop()
+    assert values(registry)["sprawl_loop_lag_seconds_sum"] >= 0
