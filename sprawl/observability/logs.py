@@ -11,6 +11,7 @@ import asyncio
 import logging
 import sys
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Final, TextIO
 
 log = logging.getLogger(__name__)
@@ -26,7 +27,7 @@ LEVELS: Final = {
 def configure(level: str, stream: TextIO | None = None) -> logging.Handler:
     """Send everything from `level` upwards to `stream` (standard error). Replaces what was configured before."""
     handler = logging.StreamHandler(stream or sys.stderr)
-    handler.setFormatter(_OneLine("%(asctime)s.%(msecs)03d %(levelname)-7s %(name)s: %(message)s", "%Y-%m-%d %H:%M:%S"))
+    handler.setFormatter(_OneLine("%(asctime)s %(levelname)-7s %(name)s: %(message)s"))
     handler.addFilter(RateLimit())
     root = logging.getLogger()
     for old in root.handlers[:]:
@@ -39,6 +40,9 @@ def configure(level: str, stream: TextIO | None = None) -> logging.Handler:
 
 class _OneLine(logging.Formatter):
     """What clients send may hold line breaks and control codes; a log line must not."""
+
+    def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:  # noqa: N802
+        return datetime.fromtimestamp(record.created, UTC).astimezone().isoformat(" ", "milliseconds")
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - the base class's name
         if not record.message.isprintable():
