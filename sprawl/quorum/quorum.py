@@ -24,11 +24,11 @@ from uuid import UUID
 from sprawl.config.identity import Identity
 from sprawl.quorum.batches import Control, control_batch, data_batch
 from sprawl.quorum.delta import apply
-from sprawl.quorum.features import check_features
+from sprawl.quorum.features import INITIAL, check_features
 from sprawl.quorum.identifiers import uuid_of
 from sprawl.quorum.image import MetadataImage
 from sprawl.quorum.metadata_log import MetadataLog, MetadataLogError
-from sprawl.quorum.records import MetadataRecord
+from sprawl.quorum.records import FeatureLevelRecord, MetadataRecord
 from sprawl.quorum.snapshots import KRAFT_VERSION, Snapshot
 from sprawl.quorum.state import keep, state_in
 from sprawl.runtime import Clock, SmallState
@@ -186,20 +186,27 @@ class MetadataQuorum:
 
     # Proposing
 
-    async def propose(self, records: Sequence[MetadataRecord]) -> MetadataImage:
-        """Commit `records`, all or none, behind everything proposed before. Returns an image that holds them.
+    def propose(self, records: Sequence[MetadataRecord]) -> asyncio.Future[MetadataImage]:
+        """Commit `records`, all or none, behind everything proposed before. Await it for an image that holds them.
 
-        Without records: returns once everything proposed before is committed.
-        Raises `ApiError` if they are not committed here, or if that cannot be known.
+        They are in `proposed` at once. Without records: done once everything proposed before is committed.
+        Raises `ApiError`, at once or when awaited, if they are not committed here or if that cannot be known.
         """
         if self._refusal is not None:
             raise self._refusal
         if not records:
-            last = next(reversed(self._unwritten or self._written), None)
-            return self._image if last is None else await asyncio.shield(last.committed)
+            return self._all_committed()
         base = self._proposed.offset + 1
         image = apply(self._proposed, records, offset=base + len(records) - 1, epoch=self._epoch)
-        return await self._enqueue(data_batch(records, base, self._epoch, self._clock.wall_ms()), image)
+        return self._enqueue(data_batch(records, base, self._epoch, self._clock.wall_ms()), image)
+
+    def _all_committed(self) -> asyncio.Future[MetadataImage]:
+        last = next(reversed(self._unwritten or self._written), None)
+        if last is not None:
+            return asyncio.shield(last.committed)
+        done: asyncio.Future[MetadataImage] = asyncio.get_running_loop().create_future()
+        done.set_result(self._image)
+        return done
 
     def _enqueue(self, batch: bytearray, image: MetadataImage) -> asyncio.Future[MetadataImage]:
         loop = asyncio.get_running_loop()
@@ -288,8 +295,17 @@ class MetadataQuorum:
             self._image, controller_id=self._identity.node_id, epoch=self._epoch, offset=base + len(controls) - 1
         )
         batch = control_batch(controls, base, self._epoch, self._clock.wall_ms())
-        await self._enqueue(batch, image)
+        begun = self._enqueue(batch, image)
         self._refusal = None
+        if is_new:
+            begun = self.propose(
+                [FeatureLevelRecord(name=name, feature_level=level) for name, level in INITIAL.items()]
+            )
+        try:
+            await begun
+        except ApiError as problem:
+            self._refusal = problem
+            raise
 
     def _only_voter(self) -> VotersRecord:
         return VotersRecord(

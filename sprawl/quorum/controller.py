@@ -1,0 +1,162 @@
+"""The controller: the only place that decides what the metadata becomes.
+
+In: wishes. Out: what came of each, once it is committed: the thing made, or an `ApiError`; one bad wish does not spoil
+the others. The decisions themselves are the pure functions of `topic_changes.py`, `config_changes.py` and `brokers.py`;
+here they are made one after the other on the newest proposed image, and their records are proposed at once, in the same
+step of the event loop, so that nothing can come between.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final, TypeVar
+from uuid import UUID
+
+from sprawl.quorum import brokers, config_changes, topic_changes
+from sprawl.quorum.brokers import BrokerRegistration
+from sprawl.quorum.config_changes import ConfigChange, ConfigTarget
+from sprawl.quorum.delta import apply
+from sprawl.quorum.identifiers import new_uuid
+from sprawl.quorum.image import MetadataImage, TopicImage
+from sprawl.quorum.placement import Placement, Spread
+from sprawl.quorum.quorum import MetadataQuorum
+from sprawl.quorum.records import MetadataRecord, ProducerIdsRecord
+from sprawl.quorum.settings import Settings
+from sprawl.quorum.topic_changes import Ground, Limits, NewPartitions, NewTopic
+from sprawl.runtime import Runtime
+from sprawl_protocol.errors import ApiError, ErrorCode
+
+PRODUCER_ID_BLOCK: Final = 1000
+
+W = TypeVar("W")
+R = TypeVar("R")
+
+
+class Controller:
+    def __init__(
+        self,
+        quorum: MetadataQuorum,
+        settings: Settings,
+        runtime: Runtime,
+        placement: Placement | None = None,
+        limits: Limits | None = None,
+    ) -> None:
+        self._quorum = quorum
+        self._settings = settings
+        self._runtime = runtime
+        self._placement = placement or Spread()
+        self._limits = limits or Limits()
+
+    # Topics
+
+    async def create_topics(
+        self, wishes: Sequence[NewTopic], *, validate_only: bool = False
+    ) -> list[TopicImage | ApiError]:
+        """In the order of `wishes`."""
+
+        def decide(image: MetadataImage, wish: NewTopic) -> list[MetadataRecord]:
+            return topic_changes.create_topic(
+                self._ground(image), wish, new_uuid(self._runtime, taken=image.topics_by_id)
+            )
+
+        return await self._each(wishes, decide, lambda _, after, wish: after.topics[wish.name], validate_only)
+
+    async def create_partitions(
+        self, wishes: Sequence[NewPartitions], *, validate_only: bool = False
+    ) -> list[TopicImage | ApiError]:
+        def decide(image: MetadataImage, wish: NewPartitions) -> list[MetadataRecord]:
+            return topic_changes.create_partitions(self._ground(image), wish)
+
+        return await self._each(wishes, decide, lambda _, after, wish: after.topics[wish.topic], validate_only)
+
+    async def delete_topics(self, topic_ids: Sequence[UUID]) -> list[TopicImage | ApiError]:
+        """What is returned is each topic as it was."""
+        return await self._each(
+            topic_ids, topic_changes.delete_topic, lambda before, _, topic_id: before.topics_by_id[topic_id]
+        )
+
+    # Settings
+
+    async def incremental_alter_configs(
+        self, wishes: Sequence[tuple[ConfigTarget, Sequence[ConfigChange]]], *, validate_only: bool = False
+    ) -> list[ConfigTarget | ApiError]:
+        def decide(image: MetadataImage, wish: tuple[ConfigTarget, Sequence[ConfigChange]]) -> list[MetadataRecord]:
+            return config_changes.alter(image, self._settings.static, *wish)
+
+        return await self._each(wishes, decide, lambda _, __, wish: wish[0], validate_only)
+
+    async def alter_configs(
+        self, wishes: Sequence[tuple[ConfigTarget, Mapping[str, str]]], *, validate_only: bool = False
+    ) -> list[ConfigTarget | ApiError]:
+        """Settings that are not named go back to their defaults."""
+
+        def decide(image: MetadataImage, wish: tuple[ConfigTarget, Mapping[str, str]]) -> list[MetadataRecord]:
+            return config_changes.replace_all(image, self._settings.static, *wish)
+
+        return await self._each(wishes, decide, lambda _, __, wish: wish[0], validate_only)
+
+    # Brokers and producers
+
+    async def register_broker(self, registration: BrokerRegistration) -> int:
+        """The broker's new epoch. It is fenced until `unfence_broker`. Raises `ApiError`."""
+        image = await self._quorum.propose(brokers.register(self._quorum.proposed, registration))
+        return image.brokers[registration.id].epoch
+
+    async def unfence_broker(self, broker_id: int, epoch: int) -> None:
+        """From now on it may lead. Raises `ApiError`."""
+        await self._quorum.propose(brokers.unfence(self._quorum.proposed, broker_id, epoch))
+
+    async def allocate_producer_ids(self, broker_id: int | None = None) -> tuple[int, int]:
+        """A block of ids that nobody else gets: the first, and how many. Raises `ApiError`."""
+        image = self._quorum.proposed
+        first = image.next_producer_id
+        if first > 2**63 - 1 - PRODUCER_ID_BLOCK:
+            raise ApiError(ErrorCode.UNKNOWN_SERVER_ERROR, "All producer ids have been given out.")
+        asking = self._quorum.node_id if broker_id is None else broker_id
+        broker = image.brokers.get(asking)
+        record = ProducerIdsRecord(
+            broker_id=asking,
+            broker_epoch=-1 if broker is None else broker.epoch,
+            next_producer_id=first + PRODUCER_ID_BLOCK,
+        )
+        await self._quorum.propose([record])
+        return first, PRODUCER_ID_BLOCK
+
+    # How
+
+    def _ground(self, image: MetadataImage) -> Ground:
+        return Ground(image, self._settings.broker(image), self._placement, self._limits)
+
+    async def _each(
+        self,
+        wishes: Sequence[W],
+        decide: Callable[[MetadataImage, W], list[MetadataRecord]],
+        outcome: Callable[[MetadataImage, MetadataImage, W], R],
+        validate_only: bool = False,
+    ) -> list[R | ApiError]:
+        """Decide on one wish after the other, each on the image that the ones before lead to; commit them together.
+
+        `outcome` is asked with the image before and after the wish.
+        """
+        results: list[R | ApiError] = []
+        under_way: dict[int, asyncio.Future[MetadataImage]] = {}
+        for number, wish in enumerate(wishes):
+            before = self._quorum.proposed
+            try:
+                records = decide(before, wish)
+                if validate_only:
+                    after = apply(before, records, offset=before.offset + len(records))
+                else:
+                    under_way[number] = self._quorum.propose(records)
+                    after = self._quorum.proposed
+                results.append(outcome(before, after, wish))
+            except ApiError as refusal:
+                results.append(refusal)
+        committed = await asyncio.gather(*under_way.values(), return_exceptions=True)
+        for number, commit in zip(under_way, committed, strict=True):
+            if isinstance(commit, ApiError):
+                results[number] = commit
+            elif isinstance(commit, BaseException):
+                raise commit
+        return results
