@@ -59,7 +59,6 @@ class Generations:
         log.info("group %s: rebalance after generation %d: %s", self.group_id, self.generation, reason)
         if self.state is GroupState.COMPLETING_REBALANCE:
             self._withdraw_assignment(ErrorCode.REBALANCE_IN_PROGRESS, f"another rebalance has begun: {reason}", now)
-        self._pending_sync.clear()
         self._deadlines.cancel(SYNC_PHASE)
         initial = self.state is GroupState.EMPTY
         self._move_to(GroupState.PREPARING_REBALANCE, now)
@@ -132,7 +131,7 @@ class Generations:
             self._answer_join(member, self._joined(member))
             self._expect_heartbeat(member, now)
             member.is_new = False
-            self._pending_sync.add(member.member_id)
+        self._pending_sync = {member.member_id for member in self._roster}
         self._deadlines.set(SYNC_PHASE, now.monotonic_ms + self._roster.rebalance_timeout_ms)
 
     def _joined(self, member: Member) -> JoinAnswer:
@@ -188,7 +187,6 @@ class Generations:
 
     def _withdraw_assignment(self, error: ErrorCode, message: str, now: Instant) -> None:
         for member in self._roster:
-            member.assignment = b""
             if self._answer_sync(member, SyncAnswer(error, message)):
                 self._expect_heartbeat(member, now)
 

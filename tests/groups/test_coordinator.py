@@ -141,6 +141,17 @@ async def test_a_new_epoch_reads_the_log_again() -> None:
 
 
 @on_virtual_time
+async def test_a_new_epoch_answers_those_who_wait_from_the_former() -> None:
+    async with Coordinating() as it:
+        await it.stable()
+        joining = asyncio.create_task(it.join())
+        await settle()
+        it.log.epoch += 1
+        it.registry.lead(0, it.log.epoch)
+        assert (await joining).error is ErrorCode.NOT_COORDINATOR
+
+
+@on_virtual_time
 async def test_an_assignment_that_the_log_refuses_is_given_to_nobody() -> None:
     log = FakeLog()
     async with Coordinating(log) as it:
@@ -231,6 +242,14 @@ async def test_a_silent_member_is_dropped_by_the_timer() -> None:
         assert it.coordinator.describe(GROUP).state == "Stable"
         await asyncio.sleep(1.1)
         assert it.coordinator.describe(GROUP).state == "Empty"
+
+
+@on_virtual_time
+async def test_the_timer_is_set_anew_for_what_is_due_sooner() -> None:
+    async with Coordinating() as it:
+        await it.stable(session_timeout_ms=1_800_000)
+        joined = await asyncio.wait_for(it.join(), 61)  # the rebalance timeout of the other, who does not come
+        assert joined.generation == 2
 
 
 @on_virtual_time

@@ -191,3 +191,16 @@ async def test_a_snapshot_that_fails_costs_nothing_but_itself() -> None:
     assert outcomes.seen == ["next"]
     assert log.trims, "the next one succeeds"
     task.cancel()
+
+
+@on_virtual_time
+async def test_a_large_live_state_is_not_written_again_for_every_little_growth() -> None:
+    log = FakeLog()
+    live = {str(number).encode(): bytes(100) for number in range(100)}
+    journal = journal_of(log, live, snapshot_bytes=100)
+    task = asyncio.create_task(journal.run())
+    for _ in range(150):
+        journal.write([(b"1", bytes(100))], lambda _: None)
+        await settle()
+    assert 1 <= len(log.trims) <= 3, "10,000 bytes live, 15,000 written"
+    task.cancel()
