@@ -132,7 +132,9 @@ def test_committed_offsets_survive_kills(start_broker: StartBroker, new_name: Ca
     settings = {"bootstrap.servers": broker.bootstrap, "group.id": "kept", "enable.auto.commit": False}
     for turn in range(1, 4):
         consumer = Consumer(settings)
-        consumer.commit(offsets=[TopicPartition(topic, each, turn * 10 + each) for each in range(4)], asynchronous=False)
+        consumer.commit(
+            offsets=[TopicPartition(topic, each, turn * 10 + each) for each in range(4)], asynchronous=False
+        )
         broker.kill()
         broker.start()
         consumer.close()

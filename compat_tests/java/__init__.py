@@ -1,0 +1,1 @@
+"""Kafka's own Java client: a small program, compiled against the jars of the newest Kafka."""

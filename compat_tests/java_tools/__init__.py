@@ -1,0 +1,1 @@
+"""Kafka's command line tools, as its scripts would call them."""

@@ -137,7 +137,9 @@ def test_an_append_wakes_a_waiting_fetch(connect: Connect, topic: str) -> None:
 def test_a_fetch_with_nothing_to_give_waits_as_long_as_asked(connection: Connection, topic: str) -> None:
     topic_id = id_of(connection, topic)
     # The first answers may come at once: a partition just made still has its first high watermark to tell.
-    until("quiet", lambda: connection.ask(fetch_request(topic, 0, max_wait_ms=0, topic_id=topic_id), 12).error_code == 0)
+    until(
+        "quiet", lambda: connection.ask(fetch_request(topic, 0, max_wait_ms=0, topic_id=topic_id), 12).error_code == 0
+    )
     asked = fetch_request(topic, 0, max_wait_ms=400, topic_id=topic_id)
     started = monotonic()
     part = connection.ask(asked, 12).responses[0].partitions[0]

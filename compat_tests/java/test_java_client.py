@@ -1,0 +1,128 @@
+"""Each test runs one scenario of `program/Scenarios.java` in a JVM of its own."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tools.bench.kafka_dist import obtain
+
+SOURCE = Path(__file__).with_name("program") / "Scenarios.java"
+Scenario = Callable[..., None]
+
+
+@pytest.fixture(scope="session")
+def classes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    javac = shutil.which("javac")
+    assert javac is not None, "the folder is skipped without a compiler"
+    where = tmp_path_factory.mktemp("classes")
+    command = [javac, "-nowarn", "-cp", obtain().classpath, "-d", str(where), str(SOURCE)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return where
+
+
+@pytest.fixture
+def scenario(classes: Path, bootstrap: str, new_name: Callable[[], str]) -> Scenario:
+    """Runs a scenario on a topic (and group) name of its own."""
+    dist = obtain()
+
+    def run(name: str, *options: str) -> None:
+        command = dist.command("Scenarios", bootstrap, name, new_name(), *options)
+        command[command.index("-cp") + 1] = f"{classes}:{dist.classpath}"
+        done = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
+        assert done.returncode == 0, f"{done.stderr}{done.stdout}"
+        assert done.stdout.rstrip().endswith("held")
+
+    return run
+
+
+@pytest.mark.feature("produce and consume")
+def test_records_come_back_in_order_with_their_offsets(scenario: Scenario) -> None:
+    scenario("produce-consume")
+
+
+@pytest.mark.feature("keys, headers, empty and null values")
+def test_keys_values_and_headers_of_every_shape_survive(scenario: Scenario) -> None:
+    scenario("shapes")
+
+
+@pytest.mark.feature("compression")
+@pytest.mark.parametrize("codec", ["gzip", "snappy", "lz4", "zstd"])
+def test_compressed_batches_survive(scenario: Scenario, codec: str) -> None:
+    scenario("compression", codec)
+
+
+@pytest.mark.feature("large messages")
+def test_a_large_message_goes_through_a_topic_that_allows_it(scenario: Scenario) -> None:
+    scenario("large")
+
+
+@pytest.mark.feature("idempotence")
+def test_an_idempotent_producer_keeps_order_over_many_batches(scenario: Scenario) -> None:
+    scenario("many-batches")
+
+
+@pytest.mark.feature("many partitions")
+def test_a_topic_of_a_hundred_partitions(scenario: Scenario) -> None:
+    scenario("many-partitions")
+
+
+@pytest.mark.feature("timestamps")
+def test_log_append_time_is_the_brokers(scenario: Scenario) -> None:
+    scenario("timestamps")
+
+
+@pytest.mark.feature("seek by time")
+def test_offsets_for_times_finds_the_first_record_at_or_after(scenario: Scenario) -> None:
+    scenario("seek-by-time")
+
+
+@pytest.mark.feature("groups: join and leave")
+@pytest.mark.parametrize("assignor", ["RangeAssignor", "CooperativeStickyAssignor"])
+def test_partitions_are_shared_out_as_members_join_and_leave(scenario: Scenario, assignor: str) -> None:
+    scenario("join-and-leave", f"org.apache.kafka.clients.consumer.{assignor}")
+
+
+@pytest.mark.feature("groups: static membership")
+def test_a_static_member_comes_back_to_its_partitions_without_a_rebalance(scenario: Scenario) -> None:
+    scenario("static-membership")
+
+
+@pytest.mark.feature("groups: committed offsets")
+def test_a_new_member_goes_on_where_the_group_committed(scenario: Scenario) -> None:
+    scenario("committed")
+
+
+@pytest.mark.feature("admin: topics")
+def test_topics_are_created_described_grown_and_deleted(scenario: Scenario) -> None:
+    scenario("admin-topics")
+
+
+@pytest.mark.feature("admin: configs")
+def test_settings_are_set_and_deleted_one_by_one(scenario: Scenario) -> None:
+    scenario("admin-configs")
+
+
+@pytest.mark.feature("admin: delete records")
+def test_offsets_are_listed_and_records_deleted(scenario: Scenario) -> None:
+    scenario("admin-records")
+
+
+@pytest.mark.feature("admin: groups")
+def test_groups_are_listed_described_altered_and_deleted(scenario: Scenario) -> None:
+    scenario("admin-groups")
+
+
+@pytest.mark.feature("admin: cluster")
+def test_the_cluster_is_described(scenario: Scenario) -> None:
+    scenario("admin-cluster")
+
+
+@pytest.mark.feature("errors")
+def test_what_cannot_be_is_told_by_kafkas_own_exceptions(scenario: Scenario) -> None:
+    scenario("errors")
