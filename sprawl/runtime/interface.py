@@ -41,7 +41,12 @@ class Datagram(Protocol):
     @property
     def port(self) -> int: ...
 
-    async def send(self, payload: bytes, host: str, port: int) -> None: ...
+    async def send(self, payload: bytes, host: str, port: int) -> None:
+        """Best effort: what can't be sent is lost without an error. Not for empty payloads: asyncio drops those.
+
+        `host` is an address. Raises `ConnectionError` once closed.
+        """
+        ...
 
     async def receive(self) -> tuple[bytes, tuple[str, int]]:
         """Payload and (host, port) of the sender. Raises `ConnectionError` once closed."""

@@ -104,14 +104,14 @@ class RocksStore:
 
     def _chunk_back(self, start: bytes, end: bytes, limit: int) -> list[tuple[bytes, bytes]]:
         bounds = rocksdict.ReadOptions()
-        bounds.set_iterate_lower_bound(start)
+        # Not set_iterate_lower_bound: in rocksdict 0.3.29 that sets the upper bound.
         bounds.set_iterate_upper_bound(end)
         pairs: list[tuple[bytes, bytes]] = []
         with self._errors("read"):
             at = self._db.iter(bounds)
             at.seek_to_last()
-            while len(pairs) < limit and at.valid():
-                pairs.append((at.key(), at.value()))
+            while len(pairs) < limit and at.valid() and (key := at.key()) >= start:
+                pairs.append((key, at.value()))
                 at.prev()
             at.status()
         return pairs

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import Any, Final
 
 import sqlitedict
@@ -25,6 +25,7 @@ class SqliteState(SmallState):
     def __init__(self, path: str) -> None:
         self._path = path
         with self._errors("open"):
+            _check(path)
             # Without autocommit its thread would die of a failing commit, and every later call wait for it in vain.
             self._table = sqlitedict.SqliteDict(
                 path, tablename=_TABLE, autocommit=True, journal_mode="DELETE", encode=_encode, decode=json.loads,
@@ -65,6 +66,14 @@ class SqliteState(SmallState):
             yield
         except (sqlite3.Error, RuntimeError) as error:
             raise OSError(f"cannot {doing} the state file {self._path}: {error}") from error
+
+
+def _check(path: str) -> None:
+    """Ask SQLite itself first: sqlitedict meets a damaged file in a thread of its own, which dies loudly."""
+    with closing(sqlite3.connect(path)) as connection:
+        (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+    if verdict != "ok":
+        raise sqlite3.DatabaseError(verdict)
 
 
 def _encode(value: Any) -> str:

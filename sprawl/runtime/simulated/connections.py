@@ -16,7 +16,7 @@ import os
 import zlib
 from collections import deque
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from sprawl.runtime.interface import Buffer
 from sprawl.runtime.simulated.pipes import Mark, Pipe, Segment
@@ -34,9 +34,11 @@ _READ_SHORT: Final = 0.1
 """Share of reads that get only a part of what is there, so that frames break anywhere."""
 
 
-class Endpoint(asyncio.Transport):
+class Endpoint:
+    """Not a subclass of `asyncio.Transport`, since uvloop's transports aren't: nobody may rely on it."""
+
     def __init__(self, fabric: Fabric, process: Process, number: int, name: tuple[str, int], peer: tuple[str, int]):
-        super().__init__({"sockname": name, "peername": peer})
+        self._extra: dict[str, object] = {"sockname": name, "peername": peer}
         self.connected = False
         self._fabric = fabric
         self._process = process
@@ -73,7 +75,7 @@ class Endpoint(asyncio.Transport):
     def open(self, protocol: asyncio.BaseProtocol) -> None:
         self.connected = True
         self._protocol = protocol
-        protocol.connection_made(self)
+        protocol.connection_made(cast(asyncio.Transport, self))
         self._want_read()
 
     def send_mark(self, mark: Mark) -> None:
@@ -122,6 +124,9 @@ class Endpoint(asyncio.Transport):
             self._out.clear()
             self._out.send(Mark.RST)
         self.break_off(None)
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        return self._extra.get(name, default)
 
     def is_closing(self) -> bool:
         return self._closing

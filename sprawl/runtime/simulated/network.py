@@ -11,7 +11,7 @@ import errno
 import os
 import ssl
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar, cast
 
 from sprawl.runtime.interface import Datagram, Listener
 from sprawl.runtime.simulated.datagrams import SimulatedDatagram
@@ -91,7 +91,7 @@ class SimulatedNetwork:
         endpoint = self._fabric.connect_ends(self._process, server, port, loopback)
         protocol = factory()
         endpoint.open(protocol)
-        return endpoint, protocol
+        return cast(asyncio.Transport, endpoint), protocol
 
     async def datagram(self, host: str, port: int) -> Datagram:
         self._process.check()
