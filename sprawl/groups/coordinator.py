@@ -31,6 +31,9 @@ from sprawl_protocol.errors import ApiError, ErrorCode
 
 log: Final = logging.getLogger(__name__)
 
+_LONGEST_TEXT: Final = 32_767
+_LONGEST_ID_PREFIX: Final = 255
+
 CLASSIC: Final = "classic"
 """The type of group that ListGroups names; others come with KIP-848 and KIP-932."""
 
@@ -71,8 +74,11 @@ class GroupCoordinator:
                     f" ({limits.min_session_timeout_ms}) and group.max.session.timeout.ms"
                     f" ({limits.max_session_timeout_ms})",
                 )
+            names = (strategy.name for strategy in request.strategies)
+            _check_storable(group_id, request.instance_id, request.client_id, request.protocol_type, *names)
             led = self._led(group_id)
-            return await led.join(group_id, replace(request, fresh_id=led.fresh_id(request.fresh_id)))
+            fresh_id = led.fresh_id(request.fresh_id[:_LONGEST_ID_PREFIX])
+            return await led.join(group_id, replace(request, fresh_id=fresh_id))
         except ApiError as refusal:
             return JoinAnswer(refusal.code, refusal.message, request.member_id)
 
@@ -109,6 +115,7 @@ class GroupCoordinator:
     def check_metadata(self, metadata: str) -> None:
         """Raises `ApiError`: what is kept beside an offset has a limit."""
         limit = self._settings.offset_metadata_max_bytes
+        _check_storable(metadata)
         if len(metadata) > limit:
             raise ApiError(
                 ErrorCode.OFFSET_METADATA_TOO_LARGE,
@@ -119,6 +126,7 @@ class GroupCoordinator:
         self, group_id: str, committer: Committer, offsets: dict[TopicPartition, CommittedOffset], missing: ErrorCode
     ) -> None:
         """Raises `ApiError`; then none is committed. An empty group id is let through, as Kafka does."""
+        _check_storable(group_id)
         await self._led(group_id).commit(group_id, committer, offsets, missing)
 
     async def offsets(self, group_id: str, *, stable: bool) -> GroupOffsets:
@@ -185,3 +193,13 @@ class GroupCoordinator:
 def _check_group_id(group_id: str) -> None:
     if not group_id:
         raise ApiError(ErrorCode.INVALID_GROUP_ID, "the group id must not be empty")
+
+
+def _check_storable(*texts: str | None) -> None:
+    """What Kafka's record formats have no room for is refused before anything is decided on it."""
+    for text in texts:
+        if text is not None and len(text) > _LONGEST_TEXT // 4 and len(text.encode()) > _LONGEST_TEXT:
+            raise ApiError(
+                ErrorCode.INVALID_REQUEST,
+                f"a text of {len(text)} characters ({text[:20]!r}...); {_LONGEST_TEXT} bytes can be stored",
+            )

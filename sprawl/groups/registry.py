@@ -104,7 +104,16 @@ class GroupRegistry:
         if former is not None:
             former.cancel()
             await asyncio.wait({former})
-        await led.run()
+        while True:
+            try:
+                await led.run()
+            except Exception:
+                # A bug in the logic of one group must not end the service of all that live in its partition.
+                log.exception("%s-%d has failed: its groups are read again from the log", TOPIC, led.partition)
+            await asyncio.sleep(self._settings.load_retry_ms / 1000)
+            led = self._led[led.partition] = LedPartition(
+                self._runtime, self._settings, self._log, led.partition, led.epoch
+            )
 
     async def _sweep(self) -> None:
         while True:

@@ -233,6 +233,31 @@ async def test_session_timeouts_have_bounds() -> None:
 
 
 @on_virtual_time
+async def test_what_no_record_has_room_for_is_refused() -> None:
+    """Compact strings on the wire may be longer than those of the records."""
+    long = "x" * 32_768
+    async with Coordinating() as it:
+        for answer in (await it.join(group_id=long), await it.join(instance=long), await it.join(protocol_type=long)):
+            assert answer.error is ErrorCode.INVALID_REQUEST
+        assert await refusal_of(it.commit(1, group_id=long)) is ErrorCode.INVALID_REQUEST
+        assert await refusal_of(it.commit(1, group_id="\u20ac" * 10_923)) is ErrorCode.INVALID_REQUEST
+        assert await refusal_of(it.commit(1, group_id="x" * 32_767)) is ErrorCode.NONE
+
+
+@on_virtual_time
+async def test_a_bug_costs_a_partition_a_second() -> None:
+    async with Coordinating() as it:
+        await it.commit(1)
+        it.registry.all_led()[0].shard.apply = None  # type: ignore[assignment, method-assign]
+        failing = asyncio.create_task(it.commit(2))
+        assert await refusal_of(failing) is not ErrorCode.NONE
+        await asyncio.sleep(1.5)
+        assert await it.committed() == 2, "it was in the log"
+        await it.commit(3)
+        assert await it.committed() == 3
+
+
+@on_virtual_time
 async def test_a_silent_member_is_dropped_by_the_timer() -> None:
     async with Coordinating() as it:
         joined = await it.stable()
