@@ -232,11 +232,11 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
         if not self.alive:
             return
         self.alive = False
-        self._ready.clear()
-        self._at_turn_end.clear()
         for task in asyncio.all_tasks(self):
             _forget(task)
             self.tasks[hash(task)] = task
+        self._ready.clear()
+        self._at_turn_end.clear()
 
     def _ask_for_turn(self) -> None:
         if self.alive and not self._paused:

@@ -135,7 +135,7 @@ class _Handshake:
         link = self._fabric.links.between(self._source.name, self._target.name)
         if not (link.tcp_blocked or scheduler.rng.random() < link.tcp_loss):
             scheduler.after(link.delay(0, scheduler.rng), self._reached)
-        scheduler.after(self._pause, self._attempt)
+        scheduler.at(min(scheduler.now + self._pause, self._deadline), self._attempt)
         self._pause *= 2
 
     def _reached(self, _: None) -> None:
