@@ -170,14 +170,14 @@ class BrokerConfig:
     # Storage
     sprawl_memory_bytes: int = setting(
         LONG,
-        256 * MIB,
+        64 * MIB,
         "How much of the newest records the node keeps in memory, all partitions together.",
         allowed=at_least(MIB),
     )
     sprawl_disk_reserve_bytes: int = setting(
         LONG,
-        64 * MIB,
-        "Writes are refused, with a clear error, while less than this is free on the disk.",
+        16 * MIB,
+        "Once the disk was full, writes are refused, with a clear error, until this much is free again.",
         allowed=at_least(0),
     )
     log_retention_check_interval_ms: int = setting(

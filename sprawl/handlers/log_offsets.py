@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Final
 from uuid import UUID
 
@@ -61,26 +60,21 @@ class LogOffsetHandlers:
                     answer.error_code = int(error.code)
         return response
 
-    async def delete_records(self, context: RequestContext, request: DeleteRecordsRequest) -> DeleteRecordsResponse:
+    def delete_records(self, context: RequestContext, request: DeleteRecordsRequest) -> DeleteRecordsResponse:
         response = DeleteRecordsResponse()
-        try:
-            async with asyncio.timeout(max(request.timeout_ms, 1) / 1000):
-                for asked in request.topics:
-                    results = DeleteRecordsTopicResult(name=asked.name)
-                    response.topics.append(results)
-                    for wanted in asked.partitions:
-                        results.partitions.append(await self._delete_records(context, asked.name, wanted))
-        except TimeoutError:
-            raise ApiError(ErrorCode.REQUEST_TIMED_OUT, "not all records could be deleted in time") from None
+        for asked in request.topics:
+            results = DeleteRecordsTopicResult(name=asked.name)
+            response.topics.append(results)
+            results.partitions.extend(self._delete_records(context, asked.name, wanted) for wanted in asked.partitions)
         return response
 
-    async def _delete_records(
+    def _delete_records(
         self, context: RequestContext, name: str, wanted: DeleteRecordsPartition
     ) -> DeleteRecordsPartitionResult:
         result = DeleteRecordsPartitionResult(partition_index=wanted.partition_index, low_watermark=-1)
         try:
             partition = self._partition(context, name, wanted.partition_index, Operation.DELETE)
-            result.low_watermark = await partition.delete_records(wanted.offset)
+            result.low_watermark = partition.delete_records(wanted.offset)
         except ApiError as error:
             result.error_code = int(error.code)
         return result

@@ -48,7 +48,7 @@ def check_produce(
     if header.size > config.max_segment_bytes:
         raise ApiError(
             ErrorCode.RECORD_LIST_TOO_LARGE,
-            f"{partition}: a batch of {header.size} bytes does not fit in a segment of {config.max_segment_bytes} bytes",
+            f"{partition}: a batch of {header.size} bytes; segment.bytes is {config.max_segment_bytes}",
         )
     if header.compression == Codec.ZSTD and produce_version < _ZSTD_SINCE_PRODUCE:
         raise ApiError(
@@ -70,7 +70,7 @@ def check_produce(
 def _check_timestamps(
     records: Buffer, position: int, header: BatchHeader, config: TopicConfig, now_ms: int, partition: Partition
 ) -> None:
-    """message.timestamp.after.max.ms and .before.max.ms (KIP-937). The header tells the newest; the oldest is inside."""
+    """message.timestamp.after.max.ms, .before.max.ms (KIP-937). The header tells the newest; the oldest is inside."""
     if header.max_timestamp - now_ms > config.message_timestamp_after_max_ms:
         raise ApiError(
             ErrorCode.INVALID_TIMESTAMP,

@@ -16,10 +16,11 @@ from sprawl.config.topics import TopicConfig
 from sprawl.partitions.partition import Partition
 from sprawl.quorum.image import MetadataImage, PartitionImage, TopicImage
 from sprawl.runtime import Clock
+from sprawl.storage.log import Log
 from sprawl.storage.manager import LogManager
 from sprawl_protocol.errors import ApiError, ErrorCode
 
-log = logging.getLogger(__name__)
+log_ = logging.getLogger(__name__)
 
 
 class PartitionManager:
@@ -29,11 +30,14 @@ class PartitionManager:
         logs: LogManager,
         clock: Clock,
         config_of: Callable[[MetadataImage, str], TopicConfig],
+        kept: frozenset[str],
     ) -> None:
+        """`kept`: topics that are not in the image and still have their place on this disk: the metadata log."""
         self._node_id = node_id
         self._logs = logs
         self._clock = clock
         self._config_of = config_of
+        self._kept = kept
         self._by_name: dict[tuple[str, int], Partition] = {}
         self._by_id: dict[tuple[UUID, int], Partition] = {}
         self._unopenable: dict[tuple[UUID, int], str] = {}
@@ -52,7 +56,7 @@ class PartitionManager:
         return self._by_id.get((topic_id, index))
 
     def why_not_here(self, topic_id: UUID, index: int) -> str | None:
-        """Why a partition that the image gives to this node could not be opened; None if it was not tried or is open."""
+        """Why a partition that the image gives to this node could not be opened; None if it was."""
         return self._unopenable.get((topic_id, index))
 
     def __iter__(self) -> Iterator[Partition]:
@@ -60,6 +64,11 @@ class PartitionManager:
 
     def __len__(self) -> int:
         return len(self._by_id)
+
+    def high_watermark_of(self, log: Log) -> int:
+        """Of the partition whose log this is; 0 if no partition stands on it (yet)."""
+        partition = self._by_id.get((log.topic_id, log.partition))
+        return partition.high_watermark if partition is not None and partition.log is log else 0
 
     # -- following the image --------------------------------------------------------------------------------
 
@@ -102,7 +111,7 @@ class PartitionManager:
     async def _apply(self, image: MetadataImage) -> None:
         before = self._applied
         if before is None:
-            await self._remove_stray_logs(image)
+            self._set_stray_logs_aside(image)
         else:
             for topic in [t for t in before.topics.values() if t.id not in image.topics_by_id]:
                 await self._remove_topic(topic)
@@ -125,7 +134,7 @@ class PartitionManager:
             opened = await self._logs.open(topic.id, topic.name, wanted.index, self._config_of(image, topic.name))
         except (ApiError, OSError) as error:
             self._unopenable[key] = str(error)
-            log.error("%s-%d cannot be served: its log does not open: %s", topic.name, wanted.index, error)
+            log_.error("%s-%d cannot be served: its log does not open: %s", topic.name, wanted.index, error)
             return
         self._unopenable.pop(key, None)
         partition = Partition(
@@ -152,13 +161,13 @@ class PartitionManager:
             partition.close(gone)
             await self._logs.delete(partition.log)
 
-    async def _remove_stray_logs(self, image: MetadataImage) -> None:
+    def _set_stray_logs_aside(self, image: MetadataImage) -> None:
         """Logs of topics that were deleted while this node was down."""
-        for topic_id, topic, index in self._logs.on_disk():
-            known = image.topics_by_id.get(topic_id)
-            if known is None or index >= len(known.partitions):
-                log.info("%s-%d belongs to a topic that no longer exists; removing it", topic, index)
-                await self._logs.delete_unopened(topic_id, topic, index)
+        for directory in self._logs.on_disk():
+            known = image.topics_by_id.get(directory.topic_id)
+            mine = directory.topic in self._kept or (known is not None and directory.partition < len(known.partitions))
+            if not mine:
+                self._logs.set_aside(directory)
 
     def _reconfigure(self, image: MetadataImage, topic: TopicImage) -> None:
         config = self._config_of(image, topic.name)

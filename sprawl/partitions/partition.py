@@ -114,11 +114,11 @@ class Partition:
         if current_leader_epoch < self.leader_epoch:
             raise ApiError(
                 ErrorCode.FENCED_LEADER_EPOCH,
-                f"{self} is at leader epoch {self.leader_epoch}, the request came with the older {current_leader_epoch}",
+                f"{self} is at leader epoch {self.leader_epoch}, the request has the older {current_leader_epoch}",
             )
         raise ApiError(
             ErrorCode.UNKNOWN_LEADER_EPOCH,
-            f"{self} is at leader epoch {self.leader_epoch}, the request came with the newer {current_leader_epoch}",
+            f"{self} is at leader epoch {self.leader_epoch}, the request has the newer {current_leader_epoch}",
         )
 
     def epoch_end(self, epoch: int) -> tuple[int, int]:
@@ -144,7 +144,7 @@ class Partition:
     def stop_waiting(self, waiter: FetchWait) -> None:
         self._awaiting_records.discard(waiter)
 
-    async def delete_records(self, before_offset: int) -> int:
+    def delete_records(self, before_offset: int) -> int:
         """Move the log start offset up; -1 means to the high watermark. Returns the new low watermark."""
         self._refuse_if_closed()
         target = self._high_watermark if before_offset == -1 else before_offset
@@ -154,7 +154,7 @@ class Partition:
                 f"{self}: records can be deleted up to its high watermark {self._high_watermark}, not to {target}",
             )
         if target > self.log.log_start_offset:
-            await self.log.advance_log_start(target)
+            self.log.advance_log_start(target)
         return self.log.log_start_offset
 
     # -- changes from outside -------------------------------------------------------------------------------

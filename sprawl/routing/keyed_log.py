@@ -69,7 +69,7 @@ class KeyedLog:
             offset = read.next_offset
 
     async def trim(self, partition: int, before_offset: int) -> None:
-        await self._partition(partition).delete_records(before_offset)
+        self._partition(partition).delete_records(before_offset)
 
     def _partition(self, index: int) -> Partition:
         return self._router.leader(self._topic, index)

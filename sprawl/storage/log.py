@@ -218,16 +218,16 @@ class Log:
         """Write pending batches up to the end of the segment they fall in; returns what was written."""
         now_ms = self._clock.wall_ms()
         first = self._pending[0].header
-        if self.segments.is_full(
-            self.config, self._roll_jitter_ms, first.size, first.last_offset, first.max_timestamp
-        ):
+        if self.segments.is_full(self.config, self._roll_jitter_ms, first.size, first.last_offset, first.max_timestamp):
             self._roll(first.base_offset, now_ms)
         active = self.segments.active
         run = [self._pending[0]]
         size = active.size + first.size
+        began = active.first_timestamp if active.first_timestamp >= 0 else first.max_timestamp
+        latest = began + self.config.segment_ms - self._roll_jitter_ms
         for pending in self._pending[1:]:
             size += pending.header.size
-            if size > self.config.max_segment_bytes:
+            if size > self.config.max_segment_bytes or pending.header.max_timestamp > latest:
                 break
             run.append(pending)
         active.file.append([pending.view for pending in run])
@@ -407,7 +407,7 @@ class Log:
         return ApiError(ErrorCode.KAFKA_STORAGE_ERROR, f"{self} is damaged: {error}")
 
     async def offset_for_timestamp(self, timestamp: int) -> tuple[int, int, int] | None:
-        """(offset, timestamp, leader epoch) of the first record with that timestamp or a later one. Raises `ApiError`."""
+        """Offset, timestamp, leader epoch of the first record that is as new as `timestamp`. Raises `ApiError`."""
         return await self._locate(timestamp)
 
     async def max_timestamp_offset(self) -> tuple[int, int, int] | None:
@@ -449,8 +449,8 @@ class Log:
         if self._pending and config.durability is not Durability.MEMORY:
             self.write_pending()
 
-    async def advance_log_start(self, offset: int) -> None:
-        """Records below `offset` are gone, durably. Raises `ApiError`."""
+    def advance_log_start(self, offset: int) -> None:
+        """Records below `offset` are gone, durably. Blocks for a moment. Raises `ApiError`."""
         if offset <= self.log_start_offset:
             return
         try:

@@ -63,6 +63,7 @@ class LogManager:
         self._store: KeyValueStore | None = None
         self._logs: dict[tuple[UUID, int], Log] = {}
         self._background: asyncio.Task[None] | None = None
+        self._flushing: asyncio.Future[None] | None = None
         self._removals: set[asyncio.Task[None]] = set()
         self.failed: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self.high_watermark_of: Callable[[Log], int] = lambda log: log.durable_offset
@@ -275,8 +276,16 @@ class LogManager:
                     log.checkpoint()
                 except (ApiError, OSError) as error:
                     log_.error("%s: no checkpoint: %s", log, error)
+        await self._flush_index()
+
+    async def _flush_index(self) -> None:
+        """One at a time, and to its end even if the caller is cancelled: the store may not be closed under it."""
         store = self._store
-        await self._runtime.in_thread(store.flush)
+        assert store is not None
+        if self._flushing is not None:
+            await asyncio.wait({self._flushing})
+        self._flushing = asyncio.ensure_future(self._runtime.in_thread(store.flush))
+        await asyncio.shield(self._flushing)
 
     async def close(self) -> None:
         """Close everything so that the next start has nothing to recover."""

@@ -1,6 +1,6 @@
 """What each idempotent producer last wrote to one log, so that a repeated batch is known and a gap is refused.
 
-Pure, after KIP-98 and KIP-360. In: batch headers, in log order. Out: "this is a duplicate of that", or a refusal. Of each
+Pure, after KIP-98 and KIP-360. In: batch headers, in log order. Out: "a duplicate of that one", or a refusal. Of each
 producer the last five batches are known: as many as a client may have in flight.
 
     incoming batch                                    decision

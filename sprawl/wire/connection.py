@@ -72,6 +72,7 @@ class Connection(asyncio.BufferedProtocol):
         self._reading_paused = False
         self._writing_paused = False
         self._draining = False
+        self._held = False
         self._last_activity = now()
         self._frame_started: float | None = None
 
@@ -134,6 +135,15 @@ class Connection(asyncio.BufferedProtocol):
         self._start_what_may_start()
 
     # -- the listener's side --------------------------------------------------------------------------------
+
+    def hold(self) -> None:
+        """Leave what the client sends in the socket until `release`."""
+        self._held = True
+        self._pace_reading()
+
+    def release(self) -> None:
+        self._held = False
+        self._pace_reading()
 
     def drain(self) -> None:
         """Take no further requests; close once those under way are answered."""
@@ -251,7 +261,7 @@ class Connection(asyncio.BufferedProtocol):
             return
         crowded = len(self._received) + len(self._under_way) >= self._limits.max_pipelined
         over_budget = self._memory.exhausted
-        wanted = crowded or self._writing_paused or over_budget
+        wanted = crowded or self._writing_paused or over_budget or self._held
         if wanted == self._reading_paused:
             return
         self._reading_paused = wanted

@@ -1,4 +1,7 @@
-"""A listening address and the connections that came in through it."""
+"""A listening address and the connections that came in through it.
+
+`open` takes the address, so that its port is known, and lets clients wait; `serve` answers them.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,7 @@ _SWEEP_SECONDS = 1.0
 
 
 class KafkaListener:
-    """Serves Kafka clients on one address. `start`, then `drain` and `stop`; owns its connections."""
+    """Serves Kafka clients on one address. `open`, `serve`, then `drain` and `stop`; owns its connections."""
 
     def __init__(
         self,
@@ -47,23 +50,29 @@ class KafkaListener:
         self._listener: Listener | None = None
         self._connections: set[Connection] = set()
         self._by_host: Counter[str] = Counter()
+        self._serving = False
         self._sweeper: asyncio.Task[None] | None = None
         self._empty = asyncio.Event()
         self._empty.set()
 
     @property
     def port(self) -> int:
-        """The real port, once started (port 0 asks the system for a free one)."""
+        """The real port, once open (port 0 asks the system for a free one)."""
         return self._listener.port if self._listener is not None else self._port
 
     @property
     def connections(self) -> int:
         return len(self._connections)
 
-    async def start(self) -> None:
+    async def open(self) -> None:
         """Raises `OSError` if the address cannot be had."""
         self._listener = await self._network.listen(self._accept, self.host, self._port)
         self._sweeper = asyncio.create_task(self._sweep(), name=f"sweep {self.name}")
+
+    def serve(self) -> None:
+        self._serving = True
+        for connection in list(self._connections):
+            connection.release()
 
     async def drain(self, timeout: float) -> None:
         """Accept nobody, finish what is under way, for `timeout` seconds at most; then cut what is left."""
@@ -115,6 +124,8 @@ class KafkaListener:
             )
             return False
         self._connections.add(connection)
+        if not self._serving:
+            connection.hold()
         self._by_host[host] += 1
         self._empty.clear()
         return True

@@ -1,0 +1,178 @@
+"""What a restart makes of what it finds."""
+
+from __future__ import annotations
+
+import shutil
+from uuid import UUID
+
+import pytest
+
+from sprawl_protocol.errors import ApiError
+from tests.storage.conftest import SETTINGS, TOPIC_ID, Disk, append, config, eventually, offsets, written
+
+
+async def test_a_clean_restart_keeps_everything(disk: Disk) -> None:
+    async with disk.log() as log:
+        for n in range(10):
+            append(log, 2, epoch=n // 5, producer_id=3, producer_epoch=0, base_sequence=2 * n)
+    async with disk.log() as log:
+        assert await offsets(log) == list(range(20))
+        assert log.epochs.entries == ((0, 0), (1, 10))
+        assert log.producers[3].batches[-1].base_sequence == 18
+
+
+async def test_a_killed_process_loses_nothing_that_was_written(disk: Disk) -> None:
+    async with disk.log() as log:
+        for n in range(100):
+            append(log, 2, size=300, producer_id=3, producer_epoch=0, base_sequence=2 * n)
+            await written(log)
+        after = disk.crashed()
+    async with after.log() as log:
+        assert await offsets(log) == list(range(200))
+        assert log.producers[3].batches[-1].base_sequence == 198
+        assert log.damaged is None
+
+
+@pytest.mark.parametrize("junk", [b"\0" * 50, b"\xff" * 200, bytes(range(256))])
+async def test_a_torn_tail_is_cut(disk: Disk, junk: bytes) -> None:
+    async with disk.log() as log:
+        for _ in range(5):
+            append(log)
+        await written(log)
+        after = disk.crashed()
+    with after.segments[-1].open("ab") as file:
+        file.write(junk)
+    async with after.log() as log:
+        assert await offsets(log) == list(range(5))
+        assert log.damaged is None
+        assert append(log) == 5
+
+
+async def test_half_a_batch_at_the_end_is_cut(disk: Disk) -> None:
+    async with disk.log() as log:
+        for _ in range(5):
+            append(log)
+        await written(log)
+        after = disk.crashed()
+    last = after.segments[-1]
+    last.write_bytes(last.read_bytes()[:-30])
+    async with after.log() as log:
+        assert await offsets(log) == list(range(4))
+        assert append(log) == 4
+
+
+async def test_damage_before_other_batches_is_marked_and_nothing_is_cut(disk: Disk) -> None:
+    async with disk.log() as log:
+        for _ in range(10):
+            append(log, size=1_000)
+        await written(log)
+        after = disk.crashed()
+    size = after.segments[-1].stat().st_size
+    after.flip(after.segments[-1], size // 2)
+    async with after.log() as log:
+        assert log.damaged is not None
+        assert await offsets(log) == list(range(log.log_end_offset))
+        assert 0 < log.log_end_offset < 10
+        with pytest.raises(ApiError, match="damaged"):
+            await log.read(log.log_end_offset, 100, 10)
+        with pytest.raises(ApiError, match="damaged"):
+            append(log)
+    assert after.segments[-1].stat().st_size == size
+
+
+async def test_damage_after_a_clean_stop_is_found_by_the_reader(disk: Disk) -> None:
+    async with disk.log() as log:
+        for _ in range(10):
+            append(log, size=1_000)
+    disk.flip(disk.segments[-1], 5_500)
+    async with disk.log() as log:
+        with pytest.raises(ApiError, match="damaged"):
+            await offsets(log)
+        assert log.damaged is not None
+        with pytest.raises(ApiError, match="damaged"):
+            append(log)
+
+
+async def test_the_end_cut_off_after_a_clean_stop_is_no_torn_tail(disk: Disk) -> None:
+    async with disk.log() as log:
+        for _ in range(10):
+            append(log, size=1_000)
+    last = disk.segments[-1]
+    last.write_bytes(last.read_bytes()[:3_500])
+    async with disk.log() as log:
+        assert log.damaged is not None, "what was stable is gone: nobody may write over its offsets"
+        assert await offsets(log) == [0, 1, 2]
+
+
+async def test_a_missing_segment_is_damage(disk: Disk) -> None:
+    async with disk.log(internal_segment_bytes="5000") as log:
+        for _ in range(20):
+            append(log, size=1_000)
+            await written(log)
+    disk.segments[1].unlink()
+    async with disk.log() as log:
+        assert log.damaged is not None
+        assert await offsets(log) == list(range(log.log_end_offset))
+
+
+@pytest.mark.parametrize("how", ["deleted", "damaged", "stale"])
+async def test_the_index_is_derived_anew(disk: Disk, how: str) -> None:
+    index = disk.path / "index.rocksdb"
+    async with disk.log(internal_segment_bytes="20000") as log:
+        for n in range(30):
+            append(log, size=1_000, timestamp=1_000 * n, producer_id=3, producer_epoch=0, base_sequence=n)
+            await written(log)
+    if how == "stale":
+        shutil.copytree(index, disk.path.with_name("old-index"))
+        async with disk.log(internal_segment_bytes="20000") as log:
+            for n in range(30, 60):
+                append(log, size=1_000, timestamp=1_000 * n, producer_id=3, producer_epoch=0, base_sequence=n)
+                await written(log)
+    shutil.rmtree(index)
+    if how == "stale":
+        shutil.copytree(disk.path.with_name("old-index"), index)
+    if how == "damaged":
+        index.mkdir()
+        (index / "CURRENT").write_text("no such manifest")
+    count = 60 if how == "stale" else 30
+    async with disk.log() as log:
+        assert log.damaged is None
+        assert await offsets(log) == list(range(count))
+        assert log.producers[3].batches[-1].base_sequence == count - 1
+        assert await log.offset_for_timestamp(17_000) == (17, 17_000, 0)
+
+
+async def test_a_recreated_topic_does_not_see_its_predecessors_records(disk: Disk) -> None:
+    async with disk.log() as log:
+        append(log)
+    async with disk.manager() as manager:
+        log = await manager.open(UUID(int=43), "orders", 0, config())
+        assert (log.log_start_offset, log.log_end_offset) == (0, 0)
+    assert [path.name for path in disk.path.glob("orders-0.*-stray")], "the old records are set aside, not deleted"
+
+
+async def test_a_deleted_log_leaves_no_trace_after_the_delay(disk: Disk) -> None:
+    async with disk.manager() as manager:
+        log = await manager.open(TOPIC_ID, "orders", 0, config(file_delete_delay_ms="10"))
+        append(log)
+        await written(log)
+        await manager.delete(log)
+        assert not (disk.path / "orders-0").exists()
+        await eventually(lambda: not list(disk.path.glob("orders-0*")))
+        again = await manager.open(TOPIC_ID, "orders", 0, config())
+        assert again.log_end_offset == 0
+
+
+async def test_retention_deletes_whole_segments_only(disk: Disk) -> None:
+    quick = SETTINGS.__class__(1 << 20, 0, 1, 86_400_000)
+    async with disk.manager(quick) as manager:
+        log = await manager.open(
+            TOPIC_ID, "orders", 0, config(internal_segment_bytes="5000", retention_bytes="12000", retention_ms="-1")
+        )
+        for _ in range(30):
+            append(log, size=1_000)
+            await written(log)
+        await eventually(lambda: log.log_start_offset > 0)
+        assert log.log_start_offset == log.segments[0].base_offset
+        assert 12_000 <= log.size_bytes <= 18_000
+        assert await offsets(log) == list(range(log.log_start_offset, 30))
