@@ -112,6 +112,11 @@ async def _serve(config: BrokerConfig, runtime: Runtime) -> int:
         log.error("cannot start: %s", problem)
         await _stopped(node, config)
         return 1
+    except Exception:
+        log.exception("the node broke; this is a bug")
+        running.failed = True
+        await _stopped(node, config)
+        return 1
     finally:
         vitals.stop()
         if pages is not None:

@@ -119,6 +119,15 @@ def test_a_node_that_cannot_start_says_why_and_ends_with_1(
     assert "cannot start" in capsys.readouterr().err
 
 
+def test_a_bug_is_logged_whole_and_ends_with_1(node: type[StandIn], capsys: pytest.CaptureFixture[str]) -> None:
+    node.on_start = staticmethod(lambda: {}["missing"])
+    assert run() == 1
+    assert node.made[0].stopped
+    said = capsys.readouterr().err
+    assert "this is a bug" in said
+    assert "KeyError: 'missing'" in said
+
+
 def test_a_stop_that_hangs_ends_with_1(
     node: type[StandIn], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
