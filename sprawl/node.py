@@ -10,16 +10,21 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 
 from sprawl.config.broker import BrokerConfig
 from sprawl.config.errors import ConfigError
 from sprawl.config.identity import LOCK_FILE, STATE_FILE, Identity, establish
+from sprawl.config.listeners import PROTOCOLS
 from sprawl.groups.log import TOPIC as OFFSETS_TOPIC
 from sprawl.groups.service import GroupService
 from sprawl.groups.settings import GroupSettings
+from sprawl.handlers.api_versions import ApiVersionsHandlers
+from sprawl.handlers.cluster import ClusterHandlers
+from sprawl.handlers.configs import ConfigHandlers
 from sprawl.handlers.context import HandlerFamily
+from sprawl.handlers.coordinators import Coordinators
 from sprawl.handlers.fetch import FetchHandlers
 from sprawl.handlers.group_admin import GroupAdminHandlers
 from sprawl.handlers.groups import GroupHandlers
@@ -27,22 +32,28 @@ from sprawl.handlers.log_offsets import LogOffsetHandlers
 from sprawl.handlers.offsets import OffsetHandlers
 from sprawl.handlers.produce import ProduceHandlers
 from sprawl.handlers.producers import ProducerHandlers
+from sprawl.handlers.topics import TopicHandlers
 from sprawl.observability.metrics import Registry
 from sprawl.partitions.fetch_sessions import FetchSessions
 from sprawl.partitions.manager import PartitionManager
+from sprawl.quorum.brokers import BrokerRegistration
 from sprawl.quorum.controller import Controller
-from sprawl.quorum.image import ListenerImage
+from sprawl.quorum.identifiers import new_uuid, uuid_of
+from sprawl.quorum.image import METADATA_TOPIC, METADATA_TOPIC_ID, ListenerImage
 from sprawl.quorum.metadata_log import MetadataLog, metadata_topic_config
-from sprawl.quorum.quorum import MetadataQuorum
+from sprawl.quorum.quorum import MetadataQuorum, SnapshotPolicy
+from sprawl.quorum.settings import Settings
+from sprawl.quorum.topic_changes import NewTopic
 from sprawl.routing.keyed_log import KeyedLog
 from sprawl.routing.router import Router
-from sprawl.runtime import Runtime
+from sprawl.runtime import Runtime, SmallState
 from sprawl.security.access import AllowAll
 from sprawl.storage.manager import LogManager, StorageSettings
 from sprawl.transactions.producer_ids import ProducerIds
 from sprawl.wire.dispatch import Dispatcher
 from sprawl.wire.limits import ConnectionLimits, RequestMemory
 from sprawl.wire.listener import KafkaListener
+from sprawl_protocol.errors import ApiError
 
 log = logging.getLogger(__name__)
 
