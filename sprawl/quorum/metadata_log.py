@@ -10,9 +10,9 @@ still say everything. A snapshot counts only with its footer; the log is cut onl
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, Final, Protocol
+from typing import Final
 
 from sprawl.config.broker import BrokerConfig
 from sprawl.config.topics import Durability, TopicConfig
@@ -22,9 +22,10 @@ from sprawl.quorum.image import MetadataImage
 from sprawl.quorum.records import NewerRecordError, UnreadableRecordError
 from sprawl.quorum.snapshots import Snapshot, SnapshotId, read_snapshot, write_snapshot
 from sprawl.runtime import Runtime
+from sprawl.storage.log import Log
+from sprawl_protocol.errors import ApiError
 from sprawl_protocol.messages import VotersRecord
-from sprawl_protocol.primitives import Buffer
-from sprawl_protocol.records import BatchHeader, headers
+from sprawl_protocol.records import headers
 
 log = logging.getLogger(__name__)
 
@@ -34,45 +35,6 @@ _DAMAGED: Final = ".damaged"
 
 class MetadataLogError(Exception):
     """The metadata on this disk cannot be used. The text says what a person can do; the node must not start."""
-
-
-class Read(Protocol):
-    @property
-    def buffers(self) -> Sequence[Buffer]: ...
-
-    @property
-    def next_offset(self) -> int: ...
-
-
-class ReplicaLog(Protocol):
-    """What is asked of the storage layer's `Log`."""
-
-    on_durable: Any
-
-    @property
-    def log_start_offset(self) -> int: ...
-
-    @property
-    def log_end_offset(self) -> int: ...
-
-    @property
-    def durable_offset(self) -> int: ...
-
-    @property
-    def damaged(self) -> str | None: ...
-
-    @property
-    def failed(self) -> Any: ...
-
-    def append(
-        self, buf: memoryview, batches: list[tuple[int, BatchHeader]], leader_epoch: int, now_ms: int
-    ) -> Any: ...
-
-    async def read(self, offset: int, max_bytes: int, upto_offset: int, minimum_one: bool = True) -> Read: ...
-
-    def roll(self) -> Any: ...
-
-    def advance_log_start(self, offset: int) -> Any: ...
 
 
 def metadata_topic_config(config: BrokerConfig) -> TopicConfig:
@@ -102,7 +64,7 @@ class Loaded:
 
 
 class MetadataLog:
-    def __init__(self, replica: ReplicaLog, directory: str, runtime: Runtime, cluster_id: str) -> None:
+    def __init__(self, replica: Log, directory: str, runtime: Runtime, cluster_id: str) -> None:
         """`directory`: where the replica's segments are."""
         self._replica = replica
         self._directory = directory
@@ -121,22 +83,18 @@ class MetadataLog:
     @property
     def failure(self) -> str | None:
         """Why nothing about this log can be believed any more; None while all is well."""
-        if self._replica.damaged:
-            return str(self._replica.damaged)
-        return "the disk failed" if self._replica.failed is True else (self._replica.failed or None)
+        return self._replica.failed or self._replica.damaged
 
-    def on_durable(self, callback: Callable[[], None]) -> None:
-        """Call back whenever `durable_offset` or `failure` changed."""
-        self._replica.on_durable = lambda _: callback()
+    def follow(self, advanced: Callable[[], None], rejected: Callable[[ApiError], None]) -> None:
+        """`advanced` is called whenever `durable_offset` or `failure` changed; `rejected` when what was appended and is
+        not durable yet could not be written after all, and is gone."""
+        self._replica.on_durable = lambda _: advanced()
+        self._replica.on_rejected = lambda _, problem: rejected(problem)
 
-    def append(self, batches: Sequence[bytearray], epoch: int) -> int:
-        """All batches with one write and one sync. Returns the offset of the first record.
-
-        Raises `ApiError` if nothing was appended.
-        """
-        buffer = memoryview(bytearray().join(batches))
+    def append(self, batch: bytearray, epoch: int) -> int:
+        """Returns the offset of the first record. Raises `ApiError` if nothing was appended."""
         offset = self._replica.log_end_offset
-        self._replica.append(buffer, headers(buffer), epoch, self._runtime.clock.wall_ms())
+        self._replica.append(memoryview(batch), headers(batch), epoch, self._runtime.clock.wall_ms())
         return offset
 
     # Reading at start
@@ -164,7 +122,7 @@ class MetadataLog:
     async def _replay(self, image: MetadataImage, voters: VotersRecord | None, end: int) -> Loaded:
         offset, size, epoch = image.offset + 1, 0, image.epoch
         while offset < end:
-            read = await self._replica.read(offset, _READ_BYTES, end, minimum_one=True)
+            read = await self._replica.read(offset, _READ_BYTES, end)
             try:
                 for buffer in read.buffers:
                     size += len(buffer)
@@ -210,7 +168,7 @@ class MetadataLog:
     async def write_snapshot(self, snapshot: Snapshot) -> int:
         """Keep it, drop those it replaces, and let go of the log that is no longer needed. Returns its size.
 
-        Raises `OSError`; then everything is as it was.
+        Raises `OSError`, `ApiError`; the log is then as long as it was.
         """
         image = snapshot.image
         made = SnapshotId(image.offset + 1, image.epoch)
@@ -223,6 +181,7 @@ class MetadataLog:
             return len(data)
 
         size = await self._runtime.in_thread(write)
+        await self._replica.make_stable()
         self._replica.roll()
         *dropped, older, _ = [None, None, *self._snapshots()]
         if older is not None:

@@ -8,7 +8,10 @@ once a majority of the voters has it on stable storage.
 Two images are kept. `image` holds what is committed, and is all that anybody but the controller may see. `proposed`
 also holds what is still on its way to the disk: the controller decides on it, so that its decisions follow from each
 other; what cannot be written is taken back from it together with all that was proposed behind.
-All that is proposed in one turn of the event loop is written and synced together.
+
+All that is proposed in one turn of the event loop, or while the disk is busy, is written as one batch and synced once.
+The next batch is written only when the one before is durable: so a power failure finds one batch at most that may be
+torn, and nothing behind it.
 """
 
 from __future__ import annotations
@@ -46,6 +49,8 @@ log = logging.getLogger(__name__)
 
 Subscriber = Callable[[MetadataImage, MetadataImage], None]
 _LEADER_CHANGE_VERSION: Final = 1
+_BATCH_RECORDS: Final = 20_000
+"""A batch takes no further proposal once it holds so many records."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +87,10 @@ class QuorumDescription:
 
 @dataclass(slots=True)
 class _Proposal:
-    batch: bytearray
+    """Either `records` or `controls`."""
+
+    records: Sequence[MetadataRecord]
+    controls: Sequence[Control]
     image: MetadataImage
     """As it will be with this proposal committed."""
     committed: asyncio.Future[MetadataImage]
@@ -112,8 +120,10 @@ class MetadataQuorum:
         self._voters = VotersRecord()
         self._epoch = 0
         self._subscribers: list[Subscriber] = []
-        self._unwritten: list[_Proposal] = []
-        self._written: deque[_Proposal] = deque()
+        self._unwritten: deque[_Proposal] = deque()
+        self._written: list[_Proposal] = []
+        """The batch that is on its way to the disk."""
+        self._write_scheduled = False
         self._refusal: ApiError | None = _refused("the metadata quorum has not started yet")
         self._failure: asyncio.Future[str] | None = None
         self._unsnapped_bytes = 0
@@ -162,16 +172,15 @@ class MetadataQuorum:
         self._image = self._proposed = loaded.image
         self._unsnapped_bytes = loaded.bytes_replayed
         self._unsnapped_since_ms = self._clock.wall_ms()
-        self._log.on_durable(self._log_advanced)
+        self._log.follow(self._log_advanced, self._take_back)
         await self._begin_epoch(is_new=loaded.voters is None)
         keep(self._state, replace(state.led_by(self._identity.node_id, self._epoch), begun=True))
 
     async def stop(self) -> None:
         """Refuse what is not written yet, wait for what is, and leave a snapshot for a quick start."""
         if self._refusal is None:
-            self._write()
             self._refusal = _refused("this node is shutting down")
-            await asyncio.gather(*(each.committed for each in self._written), return_exceptions=True)
+            await asyncio.gather(self._all_committed(), return_exceptions=True)
         if self._snapshot is not None:
             await asyncio.gather(self._snapshot, return_exceptions=True)
         if self._failure is not None and not self._failure.done() and self._image.offset >= 0:
@@ -196,9 +205,8 @@ class MetadataQuorum:
             raise self._refusal
         if not records:
             return self._all_committed()
-        base = self._proposed.offset + 1
-        image = apply(self._proposed, records, offset=base + len(records) - 1, epoch=self._epoch)
-        return self._enqueue(data_batch(records, base, self._epoch, self._clock.wall_ms()), image)
+        offset = self._proposed.offset + len(records)
+        return self._enqueue(records, (), apply(self._proposed, records, offset=offset, epoch=self._epoch))
 
     def _all_committed(self) -> asyncio.Future[MetadataImage]:
         last = next(reversed(self._unwritten or self._written), None)
@@ -208,44 +216,69 @@ class MetadataQuorum:
         done.set_result(self._image)
         return done
 
-    def _enqueue(self, batch: bytearray, image: MetadataImage) -> asyncio.Future[MetadataImage]:
-        loop = asyncio.get_running_loop()
-        proposal = _Proposal(batch, image, loop.create_future())
-        if not self._unwritten:
-            loop.call_soon(self._write)
+    def _enqueue(
+        self, records: Sequence[MetadataRecord], controls: Sequence[Control], image: MetadataImage
+    ) -> asyncio.Future[MetadataImage]:
+        proposal = _Proposal(records, controls, image, asyncio.get_running_loop().create_future())
         self._unwritten.append(proposal)
         self._proposed = image
+        self._write_soon()
         return proposal.committed
 
+    def _write_soon(self) -> None:
+        if self._unwritten and not self._written and not self._write_scheduled:
+            self._write_scheduled = True
+            asyncio.get_running_loop().call_soon(self._write)
+
     def _write(self) -> None:
-        """Hand everything proposed in this turn of the loop to the disk."""
-        if not self._unwritten:
+        """Hand what has gathered to the disk, as one batch."""
+        self._write_scheduled = False
+        if not self._unwritten or self._written:
             return
-        proposals, self._unwritten = self._unwritten, []
-        before = self._written[-1].image if self._written else self._image
+        batch = self._next_batch()
         try:
-            base = self._log.append([each.batch for each in proposals], self._epoch)
+            base = self._log.append(batch, self._epoch)
         except ApiError as problem:
-            self._proposed = before
-            for each in proposals:
-                _resolve(each.committed, problem)
+            self._take_back(problem)
             self._check_failure()
             return
-        assert base == before.offset + 1, f"the metadata log is at {base}, its image at {before.offset}"
-        self._written.extend(proposals)
-        self._unsnapped_bytes += sum(len(each.batch) for each in proposals)
+        assert base == self._image.offset + 1, f"the metadata log is at {base}, its image at {self._image.offset}"
+        self._unsnapped_bytes += len(batch)
+
+    def _next_batch(self) -> bytearray:
+        """Move proposals from `_unwritten` to `_written`; the batch that holds them."""
+        first = self._unwritten.popleft()
+        self._written = [first]
+        base, now_ms = self._image.offset + 1, self._clock.wall_ms()
+        if first.controls:
+            return control_batch(first.controls, base, self._epoch, now_ms)
+        records = list(first.records)
+        while self._unwritten and not self._unwritten[0].controls and len(records) < _BATCH_RECORDS:
+            proposal = self._unwritten.popleft()
+            self._written.append(proposal)
+            records += proposal.records
+        return data_batch(records, base, self._epoch, now_ms)
+
+    def _take_back(self, problem: ApiError) -> None:
+        """Nothing of what is on its way is in the log, so nothing that was decided upon it is either.
+
+        Its proposers may try again.
+        """
+        lost = [*self._written, *self._unwritten]
+        self._written = []
+        self._unwritten.clear()
+        self._proposed = self._image
+        for each in lost:
+            _resolve(each.committed, problem)
 
     # Committing
 
     def _log_advanced(self) -> None:
         if self._check_failure():
             return
-        committed = committed_offset([self._log.durable_offset])
-        reached: list[_Proposal] = []
-        while self._written and self._written[0].image.offset < committed:
-            reached.append(self._written.popleft())
-        if not reached:
+        if not self._written or self._written[-1].image.offset >= committed_offset([self._log.durable_offset]):
             return
+        reached, self._written = self._written, []
         before, self._image = self._image, reached[-1].image
         for subscriber in self._subscribers:
             try:
@@ -255,6 +288,7 @@ class MetadataQuorum:
                 self._fail(f"part of this node cannot follow the metadata: {problem}")
         for each in reached:
             _resolve(each.committed, each.image)
+        self._write_soon()
         self._snapshot_if_due()
 
     def _check_failure(self) -> bool:
@@ -269,10 +303,7 @@ class MetadataQuorum:
             return
         log.error("%s", reason)
         self._refusal = ApiError(ErrorCode.KAFKA_STORAGE_ERROR, reason)
-        for each in [*self._written, *self._unwritten]:
-            _resolve(each.committed, self._refusal)
-        self._written.clear()
-        self._unwritten.clear()
+        self._take_back(self._refusal)
         self._failure.set_result(reason)
 
     # Leading
@@ -294,8 +325,7 @@ class MetadataQuorum:
         image = replace(
             self._image, controller_id=self._identity.node_id, epoch=self._epoch, offset=base + len(controls) - 1
         )
-        batch = control_batch(controls, base, self._epoch, self._clock.wall_ms())
-        begun = self._enqueue(batch, image)
+        begun = self._enqueue((), controls, image)
         self._refusal = None
         if is_new:
             begun = self.propose(
@@ -358,7 +388,7 @@ class MetadataQuorum:
         image, size = self._image, self._unsnapped_bytes
         try:
             written = await self._log.write_snapshot(Snapshot(image, self._voters))
-        except OSError as problem:
+        except (OSError, ApiError) as problem:
             log.warning("no metadata snapshot at offset %d: %s", image.offset + 1, problem)
             return
         self._unsnapped_bytes -= size
