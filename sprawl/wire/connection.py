@@ -15,6 +15,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable
+from typing import cast
 
 from sprawl.security.access import Principal
 from sprawl.wire.dispatch import Answer, Deferred, Dispatcher, Hangup
@@ -83,8 +84,7 @@ class Connection(asyncio.BufferedProtocol):
     # -- asyncio's side -------------------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = transport = cast(asyncio.Transport, transport)  # uvloop's is no subclass
         peer = transport.get_extra_info("peername")
         if peer:
             self.client_host, self.client_port = str(peer[0]), int(peer[1])
