@@ -14,12 +14,16 @@ on. Keys are the log's id (topic id and partition, 20 bytes), a letter for the k
 from __future__ import annotations
 
 import json
+import logging
 import struct
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Final
 from uuid import UUID
 
 from sprawl.runtime import KeyValueStore
+
+log_ = logging.getLogger(__name__)
 
 _LONG: Final = struct.Struct(">Q")
 _TWO: Final = struct.Struct(">QQ")
@@ -60,12 +64,67 @@ class Checkpoint:
     epochs: tuple[tuple[int, int], ...]
 
 
+class IndexStore:
+    """The store of all logs. It may fail, for want of room above all, and the logs go on without what it then lacks:
+    look-ups become longer walks through the files. `reopen` mends it."""
+
+    def __init__(self, open_store: Callable[[], KeyValueStore]) -> None:
+        """Raises `OSError`."""
+        self._open = open_store
+        self._store = open_store()
+        self.broken: str | None = None
+
+    def get(self, key: bytes) -> bytes | None:
+        return self._store.get(key)
+
+    def write(self, changes: Sequence[Change]) -> None:
+        try:
+            self._store.write(changes)
+        except OSError as error:
+            self._note(error)
+
+    def scan_back(self, start: bytes, end: bytes) -> Iterator[tuple[bytes, bytes]]:
+        return self._store.scan_back(start, end)
+
+    def delete_range(self, start: bytes, end: bytes) -> None:
+        try:
+            self._store.delete_range(start, end)
+        except OSError as error:
+            self._note(error)
+
+    def flush(self) -> None:
+        """Blocks."""
+        try:
+            self._store.flush()
+        except OSError as error:
+            self._note(error)
+
+    def reopen(self) -> None:
+        """Raises `OSError`."""
+        self._store.close()
+        self._store = self._open()
+        self.broken = None
+
+    def close(self) -> None:
+        self._store.close()
+
+    def _note(self, error: OSError) -> None:
+        if self.broken is None:
+            log_.error("the index takes nothing more for now: %s", error)
+        self.broken = str(error)
+
+
 class LogIndex:
     """One log's part of the store."""
 
-    def __init__(self, store: KeyValueStore, id_: bytes) -> None:
+    def __init__(self, store: IndexStore, id_: bytes) -> None:
         self._store = store
         self._id = id_
+
+    @property
+    def broken(self) -> bool:
+        """Whether something that was written is not in it."""
+        return self._store.broken is not None
 
     def write(self, changes: list[Change]) -> None:
         self._store.write(changes)

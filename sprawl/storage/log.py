@@ -480,6 +480,8 @@ class Log:
         if self.failed is not None or self.damaged is not None or self._stable_offset < active.next_offset:
             return
         self._index_written()
+        if self.index.broken:
+            return
         self.index.checkpoint(
             Checkpoint(
                 active.next_offset,

@@ -26,7 +26,7 @@ from sprawl.storage.directories import (
     uuid_text,
     write_metadata,
 )
-from sprawl.storage.index import LogIndex, log_id
+from sprawl.storage.index import IndexStore, LogIndex, log_id
 from sprawl.storage.log import START_FILE, Log
 from sprawl.storage.recovery import recover
 from sprawl.storage.retention import expired
@@ -60,7 +60,7 @@ class LogManager:
         self._directory = directory
         self._settings = settings
         self.budget = MemoryBudget(settings.memory_bytes)
-        self._store: KeyValueStore | None = None
+        self._store: IndexStore | None = None
         self._logs: dict[tuple[UUID, int], Log] = {}
         self._background: asyncio.Task[None] | None = None
         self._flushing: asyncio.Future[None] | None = None
@@ -83,7 +83,7 @@ class LogManager:
         for name in self._files.list(self._directory):
             if name.endswith(DELETED):
                 self._files.remove_tree(f"{self._directory}/{name}")
-        self._store = self._open_index()
+        self._store = IndexStore(self._open_index)
         self._background = asyncio.create_task(self._tick_for_ever(), name="storage ticks")
 
     def _open_index(self) -> KeyValueStore:
@@ -209,7 +209,10 @@ class LogManager:
         while True:
             await asyncio.sleep(_TICK_SECONDS)
             now_ms, now = clock.wall_ms(), clock.monotonic()
-            self._look_for_room()
+            try:
+                self._look_for_room()
+            except OSError as error:
+                log_.error("still no room for the index: %s", error)
             for log in self.logs:
                 self._tick(log, now_ms)
             if now >= next_retention:
@@ -261,10 +264,18 @@ class LogManager:
 
     def _look_for_room(self) -> None:
         full = [log for log in self.logs if log.full]
-        if full and self._files.free_bytes(self._directory) > self._settings.disk_reserve_bytes:
+        assert self._store is not None
+        if not full and self._store.broken is None:
+            return
+        if self._files.free_bytes(self._directory) <= self._settings.disk_reserve_bytes:
+            return
+        if self._store.broken is not None and (self._flushing is None or self._flushing.done()):
+            self._store.reopen()
+            log_.warning("the index is open again")
+        if full:
             log_.warning("there is room on the disk again: %d logs take records", len(full))
-            for log in full:
-                log.room_again()
+        for log in full:
+            log.room_again()
 
     async def checkpoint(self) -> None:
         """Make what all logs hold stable, and note it, so that a restart reads little."""

@@ -56,7 +56,7 @@ class Segments:
     def is_full(self, config: TopicConfig, jitter_ms: int, size: int, last_offset: int, timestamp: int) -> bool:
         """Whether a batch of `size` bytes, whose newest record has `timestamp`, begins a new segment.
 
-        segment.ms counts from record to record, as in Kafka: old records that are produced today roll by their own time.
+        segment.ms counts from record to record, as in Kafka: old records produced today roll by their own time.
         """
         active = self.active
         if active.is_empty:
