@@ -27,6 +27,8 @@ class Disk:
         """Every time is multiplied by this."""
         self.cold_reads = 0.05
         """Share of reads that the page cache can't answer."""
+        self.tearing = 0.5
+        """Chance that of the unsynced bytes a power failure leaves, some sectors are garbage."""
         self.failing_syncs = 0
         """So many of the next syncs fail with EIO, and what they should have synced is lost."""
         self.failing_reads = 0
@@ -57,7 +59,7 @@ class Disk:
         self.names.lose_power(self._rng)
         self.locks.clear()
         for inode in self.names.inodes():
-            inode.lose_power(self._rng)
+            inode.lose_power(self._rng, self.tearing)
         self.used = sum(len(inode.data) for inode in self.names.inodes())
 
     def sync_time(self, size: int) -> float:

@@ -59,7 +59,7 @@ class Inode:
     def flip(self, offset: int, mask: int) -> None:
         self.data[offset] ^= mask
 
-    def lose_power(self, rng: random.Random) -> None:
+    def lose_power(self, rng: random.Random, tearing: float) -> None:
         unsynced = len(self.data) - self._stable
         if self._undone and rng.random() < 0.5:
             self.data[self._stable :] = self._undone
@@ -67,7 +67,7 @@ class Inode:
             chance = rng.random()
             kept = 0 if chance < 0.3 else unsynced if chance < 0.5 else rng.randrange(unsynced + 1)
             del self.data[self._stable + kept :]
-            if kept and rng.random() < 0.5:
+            if kept and rng.random() < tearing:
                 self._tear(rng)
         for start, end in self._doomed:
             self._spoil(start, min(end, len(self.data)), rng)
