@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from compat_tests.programs import Scenario, caller
 from tools.bench.kafka_dist import obtain
 
 SOURCE = Path(__file__).with_name("program") / "Scenarios.java"
-Scenario = Callable[..., None]
 
 
 @pytest.fixture(scope="session")
@@ -30,15 +30,9 @@ def classes(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def scenario(classes: Path, bootstrap: str, new_name: Callable[[], str]) -> Scenario:
     """Runs a scenario on a topic (and group) name of its own."""
     dist = obtain()
-
-    def run(name: str, *options: str) -> None:
-        command = dist.command("Scenarios", bootstrap, name, new_name(), *options)
-        command[command.index("-cp") + 1] = f"{classes}:{dist.classpath}"
-        done = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
-        assert done.returncode == 0, f"{done.stderr}{done.stdout}"
-        assert done.stdout.rstrip().endswith("held")
-
-    return run
+    command = dist.command("Scenarios")
+    command[command.index("-cp") + 1] = f"{classes}:{dist.classpath}"
+    return caller(command, bootstrap, new_name)
 
 
 @pytest.mark.feature("produce and consume")

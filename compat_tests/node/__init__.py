@@ -1,0 +1,1 @@
+"""kafkajs, the JavaScript client, which speaks older versions than any other here."""

@@ -1,0 +1,1 @@
+"""sarama, the older Go client. Its program is in `../go/sarama`."""
