@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+from sprawl_protocol.errors import ApiError, ErrorCode
+
 METADATA_VERSION: Final = "metadata.version"
 """Which records, in which versions, the metadata log may hold. Levels are Kafka's: 29 is 4.2-IV1."""
 
@@ -18,7 +20,7 @@ INITIAL: Final[Mapping[str, int]] = {METADATA_VERSION: 29}
 """What a new cluster begins with. The level of `kraft.version` stands in a control record instead."""
 
 
-class FeatureError(Exception):
+class FeatureError(ApiError):
     """The cluster uses what this software does not have: it must not take part."""
 
 
@@ -29,5 +31,6 @@ def check_features(finalized: Mapping[str, int]) -> None:
         if not least <= level <= greatest:
             known = f"knows levels {least} to {greatest}" if name in SUPPORTED else "does not know it"
             raise FeatureError(
-                f"the cluster has {name} at level {level}, and this version of the software {known}: start a newer one"
+                ErrorCode.UNSUPPORTED_VERSION,
+                f"the cluster has {name} at level {level}, and this version of the software {known}: start a newer one",
             )

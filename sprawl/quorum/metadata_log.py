@@ -33,7 +33,7 @@ _READ_BYTES: Final = 4 * 1024 * 1024
 _DAMAGED: Final = ".damaged"
 
 
-class MetadataLogError(Exception):
+class MetadataLogError(OSError):
     """The metadata on this disk cannot be used. The text says what a person can do; the node must not start."""
 
 

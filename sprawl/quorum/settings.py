@@ -16,7 +16,8 @@ from sprawl.quorum.image import CLUSTER_WIDE, INTERNAL_TOPICS, NO_SETTINGS, Conf
 class Settings:
     def __init__(self, static: BrokerConfig, node_id: int) -> None:
         self.static = static
-        self._node_name = str(node_id)
+        self.node_name = str(node_id)
+        """The resource name that this node's own settings are kept under."""
         self._dynamic: tuple[Mapping[str, str], Mapping[str, str]] = (NO_SETTINGS, NO_SETTINGS)
         self._broker = static
         self._plain_topic = TopicConfig.of({}, static)
@@ -26,7 +27,7 @@ class Settings:
         """Raises `ConfigError` if what was set at start cannot go together with what was set later."""
         dynamic = (
             image.config(ConfigKind.BROKER, CLUSTER_WIDE),
-            image.config(ConfigKind.BROKER, self._node_name),
+            image.config(ConfigKind.BROKER, self.node_name),
         )
         if dynamic[0] is not self._dynamic[0] or dynamic[1] is not self._dynamic[1]:
             changes = {**dynamic[0], **dynamic[1]}

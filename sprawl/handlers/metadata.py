@@ -1,0 +1,314 @@
+"""What topics there are and who leads them: Metadata (3), DescribeTopicPartitions (75).
+
+Answered from the image alone, with the addresses of the listener that the client came in through. Metadata may make
+topics that a client asks for (off by default); then it answers with them once they can be used.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from bisect import bisect_left
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
+
+from sprawl.config.broker import BrokerConfig
+from sprawl.handlers.context import Handler, RequestContext
+from sprawl.handlers.topics import Settled
+from sprawl.quorum.controller import Controller
+from sprawl.quorum.image import INTERNAL_TOPICS, METADATA_TOPIC, MetadataImage, PartitionImage, TopicImage
+from sprawl.quorum.names import is_topic_name
+from sprawl.quorum.topic_changes import NewTopic
+from sprawl.routing.endpoints import Address, Endpoints
+from sprawl.security.access import (
+    CLUSTER,
+    NO_OPERATIONS_ASKED,
+    Authorizer,
+    Operation,
+    authorized_operations,
+    topic,
+)
+from sprawl_protocol.api import ApiKey
+from sprawl_protocol.errors import ApiError, ErrorCode
+from sprawl_protocol.messages import (
+    Cursor,
+    DescribeTopicPartitionsRequest,
+    DescribeTopicPartitionsResponse,
+    DescribeTopicPartitionsResponsePartition,
+    DescribeTopicPartitionsResponseTopic,
+    MetadataRequest,
+    MetadataRequestTopic,
+    MetadataResponse,
+    MetadataResponseBroker,
+    MetadataResponsePartition,
+    MetadataResponseTopic,
+)
+from sprawl_protocol.primitives import NO_ID
+
+_LISTENER_ERRORS_SINCE: Final = 6
+_OPERATIONS_SINCE: Final = 8
+_CLUSTER_OPERATIONS: Final = range(8, 11)
+_REQUESTS_BY_ID_SINCE: Final = 12
+_AUTO_CREATION_SECONDS: Final = 10.0
+_NO_LEADER: Final = -1
+_NOT_FOR_CLIENTS: Final = INTERNAL_TOPICS | {METADATA_TOPIC}
+"""Topics that their owners make, with settings of their own, and no client's question does."""
+
+
+class MetadataHandlers:
+    def __init__(
+        self,
+        controller: Controller,
+        image: Callable[[], MetadataImage],
+        broker: BrokerConfig,
+        endpoints: Endpoints,
+        authorizer: Authorizer,
+        settled: Settled,
+    ) -> None:
+        self._controller = controller
+        self._image = image
+        self._broker = broker
+        self._endpoints = endpoints
+        self._authorizer = authorizer
+        self._settled = settled
+
+    def routes(self) -> dict[ApiKey, Handler]:
+        return {
+            ApiKey.METADATA: self.metadata,
+            ApiKey.DESCRIBE_TOPIC_PARTITIONS: self.describe_topic_partitions,
+        }
+
+    # Metadata
+
+    async def metadata(self, context: RequestContext, request: MetadataRequest) -> MetadataResponse:
+        asked = request.topics
+        if asked is None or (not asked and context.api_version == 0):
+            topics = [
+                self._found(context, each)
+                for each in self._image().topics.values()
+                if self._may(context, Operation.DESCRIBE, each.name)
+            ]
+        else:
+            refused = await self._make_missing(context, request, asked)
+            topics = [self._one(context, each, refused) for each in _unique(asked)]
+        if request.include_topic_authorized_operations and context.api_version >= _OPERATIONS_SINCE:
+            for each in topics:
+                if each.name is not None and each.error_code == ErrorCode.NONE:
+                    each.topic_authorized_operations = authorized_operations(
+                        self._authorizer, context.principal, topic(each.name)
+                    )
+        image = self._image()
+        reachable = self._reachable(context, image)
+        return MetadataResponse(
+            brokers=[
+                MetadataResponseBroker(node_id=id_, host=at.host, port=at.port, rack=image.brokers[id_].rack)
+                for id_, at in reachable.items()
+            ],
+            cluster_id=image.cluster_id,
+            controller_id=controller_for_clients(image, reachable),
+            topics=topics,
+            cluster_authorized_operations=self._cluster_operations(context, request),
+        )
+
+    def _one(
+        self, context: RequestContext, asked: MetadataRequestTopic, refused: Mapping[str, ErrorCode]
+    ) -> MetadataResponseTopic:
+        """One topic that was asked for, or what is wrong with asking."""
+        if asked.topic_id != NO_ID:
+            if context.api_version < _REQUESTS_BY_ID_SINCE:
+                return _no_topic(ErrorCode.INVALID_REQUEST, asked)
+            found = self._image().topics_by_id.get(asked.topic_id)
+            if found is None:
+                return MetadataResponseTopic(error_code=ErrorCode.UNKNOWN_TOPIC_ID, name=None, topic_id=asked.topic_id)
+            if not self._may(context, Operation.DESCRIBE, found.name):
+                return MetadataResponseTopic(
+                    error_code=ErrorCode.TOPIC_AUTHORIZATION_FAILED, name=None, topic_id=asked.topic_id
+                )
+            return self._found(context, found)
+        if asked.name is None:
+            return _no_topic(ErrorCode.INVALID_REQUEST, asked)
+        if not self._may(context, Operation.DESCRIBE, asked.name):
+            return _no_topic(ErrorCode.TOPIC_AUTHORIZATION_FAILED, asked)
+        found = self._image().topics.get(asked.name)
+        if found is not None:
+            return self._found(context, found)
+        return _no_topic(refused.get(asked.name) or _missing(asked.name), asked)
+
+    def _found(self, context: RequestContext, found: TopicImage) -> MetadataResponseTopic:
+        return MetadataResponseTopic(
+            name=found.name,
+            topic_id=found.id,
+            is_internal=found.internal,
+            partitions=[self._partition(context, each) for each in found.partitions],
+        )
+
+    def _partition(self, context: RequestContext, partition: PartitionImage) -> MetadataResponsePartition:
+        image = self._image()
+        error = ErrorCode.NONE
+        leader = partition.leader
+        if self._endpoints.of_id(leader, context.listener) is None:
+            leads = image.brokers.get(leader)
+            if leads is not None and not leads.fenced and context.api_version >= _LISTENER_ERRORS_SINCE:
+                error = ErrorCode.LISTENER_NOT_FOUND
+            else:
+                error = ErrorCode.LEADER_NOT_AVAILABLE
+            leader = _NO_LEADER
+        replicas, isr = list(partition.replicas), list(partition.isr)
+        offline = self._offline(context, partition)
+        if context.api_version == 0 and offline:
+            # Version 0 has no list of offline replicas: they are left out, and said to be missing.
+            replicas = [each for each in replicas if each not in offline]
+            isr = [each for each in isr if each not in offline]
+            error = error or ErrorCode.REPLICA_NOT_AVAILABLE
+        return MetadataResponsePartition(
+            error_code=error,
+            partition_index=partition.index,
+            leader_id=leader,
+            leader_epoch=partition.leader_epoch,
+            replica_nodes=replicas,
+            isr_nodes=isr,
+            offline_replicas=offline,
+        )
+
+    def _offline(self, context: RequestContext, partition: PartitionImage) -> list[int]:
+        return [each for each in partition.replicas if self._endpoints.of_id(each, context.listener) is None]
+
+    def _reachable(self, context: RequestContext, image: MetadataImage) -> dict[int, Address]:
+        found = {id_: self._endpoints.of_id(id_, context.listener) for id_ in image.brokers}
+        return {id_: at for id_, at in found.items() if at is not None}
+
+    def _cluster_operations(self, context: RequestContext, request: MetadataRequest) -> int:
+        if not request.include_cluster_authorized_operations or context.api_version not in _CLUSTER_OPERATIONS:
+            return NO_OPERATIONS_ASKED
+        if not self._authorizer.authorize(context.principal, Operation.DESCRIBE, CLUSTER):
+            return 0
+        return authorized_operations(self._authorizer, context.principal, CLUSTER)
+
+    async def _make_missing(
+        self, context: RequestContext, request: MetadataRequest, asked: Sequence[MetadataRequestTopic]
+    ) -> dict[str, ErrorCode]:
+        """Make the topics that do not exist, if that is wanted. Returns those that may not or cannot be made, and why."""
+        if not (request.allow_auto_topic_creation and self._broker.auto_create_topics_enable):
+            return {}
+        refused: dict[str, ErrorCode] = {}
+        missing: list[str] = []
+        present = self._image().topics
+        may_create_any = self._authorizer.authorize(context.principal, Operation.CREATE, CLUSTER)
+        for name in dict.fromkeys(each.name for each in asked if each.name is not None and each.topic_id == NO_ID):
+            if name in present or not is_topic_name(name) or not self._may(context, Operation.DESCRIBE, name):
+                continue
+            if name in _NOT_FOR_CLIENTS:
+                continue
+            if may_create_any or self._may(context, Operation.CREATE, name):
+                missing.append(name)
+            else:
+                refused[name] = ErrorCode.TOPIC_AUTHORIZATION_FAILED
+        if missing:
+            results = await self._controller.create_topics([NewTopic(name) for name in missing])
+            for name, result in zip(missing, results, strict=True):
+                if isinstance(result, ApiError) and result.code is not ErrorCode.TOPIC_ALREADY_EXISTS:
+                    refused[name] = result.code
+            await self._settle()
+        return refused
+
+    async def _settle(self) -> None:
+        """They exist already: a node that is slow to open them answers all the same, and the client asks again."""
+        try:
+            async with asyncio.timeout(_AUTO_CREATION_SECONDS):
+                await self._settled(self._image().offset)
+        except TimeoutError:
+            return
+
+    def _may(self, context: RequestContext, operation: Operation, name: str) -> bool:
+        return self._authorizer.authorize(context.principal, operation, topic(name))
+
+    # DescribeTopicPartitions
+
+    def describe_topic_partitions(
+        self, context: RequestContext, request: DescribeTopicPartitionsRequest
+    ) -> DescribeTopicPartitionsResponse:
+        """Topics in the order of their names, from the cursor on, as many partitions as the limits allow (KIP-966)."""
+        image = self._image()
+        cursor = request.cursor
+        wanted = sorted({each.name for each in request.topics} or image.topics)
+        start = 0
+        if cursor is not None:
+            if cursor.partition_index < 0:
+                raise ApiError(
+                    ErrorCode.INVALID_REQUEST, f"The cursor's partition is {cursor.partition_index}, below 0."
+                )
+            wanted = wanted[bisect_left(wanted, cursor.topic_name) :]
+            if request.topics and wanted[:1] != [cursor.topic_name]:
+                raise ApiError(
+                    ErrorCode.INVALID_REQUEST, f"The cursor's topic '{cursor.topic_name}' is not among those asked for."
+                )
+            start = cursor.partition_index if wanted[:1] == [cursor.topic_name] else 0
+        left = max(min(request.response_partition_limit, self._broker.max_request_partition_size_limit), 1)
+        response = DescribeTopicPartitionsResponse()
+        for name in wanted:
+            if not self._may(context, Operation.DESCRIBE, name):
+                if request.topics:
+                    response.topics.append(_undescribed(ErrorCode.TOPIC_AUTHORIZATION_FAILED, name))
+                continue
+            if left == 0:
+                response.next_cursor = Cursor(topic_name=name, partition_index=0)
+                break
+            found = image.topics.get(name)
+            if found is None:
+                response.topics.append(_undescribed(_missing(name), name))
+                continue
+            shown = found.partitions[start : start + left]
+            response.topics.append(self._described(context, found, shown))
+            end, start = start + len(shown), 0
+            left -= len(shown)
+            if end < len(found.partitions):
+                response.next_cursor = Cursor(topic_name=name, partition_index=end)
+                break
+        return response
+
+    def _described(
+        self, context: RequestContext, found: TopicImage, partitions: Sequence[PartitionImage]
+    ) -> DescribeTopicPartitionsResponseTopic:
+        return DescribeTopicPartitionsResponseTopic(
+            name=found.name,
+            topic_id=found.id,
+            is_internal=found.internal,
+            partitions=[
+                DescribeTopicPartitionsResponsePartition(
+                    partition_index=each.index,
+                    leader_id=(
+                        each.leader if self._endpoints.of_id(each.leader, context.listener) is not None else _NO_LEADER
+                    ),
+                    leader_epoch=each.leader_epoch,
+                    replica_nodes=list(each.replicas),
+                    isr_nodes=list(each.isr),
+                    eligible_leader_replicas=list(each.eligible_leader_replicas),
+                    last_known_elr=list(each.last_known_elr),
+                    offline_replicas=self._offline(context, each),
+                )
+                for each in partitions
+            ],
+            topic_authorized_operations=authorized_operations(self._authorizer, context.principal, topic(found.name)),
+        )
+
+
+def controller_for_clients(image: MetadataImage, reachable: dict[int, Address]) -> int:
+    """Any broker takes what is meant for the controller; the quorum's leader if clients can reach it."""
+    if image.controller_id in reachable:
+        return image.controller_id
+    return min(reachable, default=-1)
+
+
+def _unique(asked: Sequence[MetadataRequestTopic]) -> list[MetadataRequestTopic]:
+    return list({(each.name, each.topic_id): each for each in asked}.values())
+
+
+def _missing(name: str) -> ErrorCode:
+    return ErrorCode.UNKNOWN_TOPIC_OR_PARTITION if is_topic_name(name) else ErrorCode.INVALID_TOPIC_EXCEPTION
+
+
+def _no_topic(code: ErrorCode, asked: MetadataRequestTopic) -> MetadataResponseTopic:
+    return MetadataResponseTopic(error_code=code, name=asked.name or "", topic_id=asked.topic_id)
+
+
+def _undescribed(code: ErrorCode, name: str) -> DescribeTopicPartitionsResponseTopic:
+    return DescribeTopicPartitionsResponseTopic(error_code=code, name=name)
