@@ -25,7 +25,7 @@ from sprawl.observability.status import Verdict, status_pages
 from sprawl.runtime import Runtime
 from sprawl.runtime.real import RealRuntime
 from sprawl.runtime.real import run as run_on_loop
-from sprawl.vitals import Vitals
+from sprawl.vitals import Vitals, seconds_since_start
 from sprawl_protocol.errors import ApiError
 
 if TYPE_CHECKING:
@@ -99,7 +99,8 @@ async def _serve(config: BrokerConfig, runtime: Runtime) -> int:
             log.info("told to stop while starting")
             return await _stopped(node, config)
         running.started = True
-        log.info("ready in %.2f s: %s", runtime.clock.monotonic() - began, _where(node, config))
+        seconds = seconds_since_start() or runtime.clock.monotonic() - began
+        log.info("ready in %.2f s: %s", seconds, _where(node))
         if await _first_of(node.failed(), stop):
             log.error("the node has failed; stopping")
             running.failed = True
@@ -202,5 +203,5 @@ async def _serve_pages(config: BrokerConfig, runtime: Runtime, running: _Running
     return server
 
 
-def _where(node: Node, config: BrokerConfig) -> str:
+def _where(node: Node) -> str:
     return ", ".join(f"{name}://{address(host, port)}" for name, host, port in node.addresses)

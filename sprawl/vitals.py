@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 from typing import Final
 
 from sprawl import __version__
@@ -44,6 +45,15 @@ class Vitals:
     def _note(self, loop: asyncio.AbstractEventLoop, due: float) -> None:
         self._lag.observe(max(0.0, loop.time() - due))
         self._expect(loop)
+
+
+def seconds_since_start() -> float | None:
+    """Since the process began, imports included; None where the system does not tell."""
+    try:
+        ticks = int(_proc("stat").rpartition(")")[2].split()[19])
+        return time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK")
+    except (OSError, AttributeError, ValueError, IndexError):
+        return None
 
 
 def _cpu_seconds() -> float:

@@ -8,7 +8,7 @@ import pytest
 
 from sprawl import __version__, vitals
 from sprawl.observability.metrics import Registry
-from sprawl.vitals import Vitals
+from sprawl.vitals import Vitals, seconds_since_start
 
 
 def values(registry: Registry) -> dict[str, float]:
@@ -38,3 +38,9 @@ async def test_a_loop_that_is_held_up_is_noted(monkeypatch: pytest.MonkeyPatch) 
     finally:
         watching.stop()
     assert values(registry)["sprawl_loop_lag_seconds_sum"] >= 0
+
+
+def test_the_age_of_the_process_counts_its_imports() -> None:
+    age = seconds_since_start()
+    assert age is not None
+    assert 0 < age < 3600
