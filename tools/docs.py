@@ -38,8 +38,7 @@ FILE` says the same without starting anything, and `sprawl config show` where ea
 A node listens on this machine only, unless `--insecure` is given: TLS and authentication are not built yet.
 
 Defaults that differ from Kafka's: `auto.create.topics.enable` is false, `listeners` is on loopback, `log.dir` is
-`data`, `socket.listen.backlog.size` is 1024, and records are synchronised to stable storage before they are
-acknowledged (`sprawl.durability`).
+`data`, and records are synchronised to stable storage before they are acknowledged (`sprawl.durability`).
 """
 
 

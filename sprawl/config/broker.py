@@ -44,7 +44,6 @@ INT, SHORT, LONG, DOUBLE, BOOLEAN, STRING, LIST = (
 MIB: Final = 1024 * 1024
 
 _COMPACTION: Final = "compaction is not built yet"
-_TIERS: Final = "the object store tier is not built yet"
 _REPLICATION: Final = "replication between nodes is not built yet"
 
 
@@ -106,6 +105,7 @@ class BrokerConfig:
         Routing.DIRECT,
         "`direct`: clients are told the leaders' addresses; `any`: the address they came through.",
         enum=Routing,
+        inert="a node that is alone has no other address to tell",
     )
     sprawl_log_level: str = setting(
         STRING, "info", "How much the log says.", allowed=one_of("debug", "info", "warning", "error")
@@ -117,7 +117,11 @@ class BrokerConfig:
     # Connections and requests
     socket_request_max_bytes: int = setting(INT, 100 * MIB, "The largest request accepted.", allowed=at_least(1))
     socket_listen_backlog_size: int = setting(
-        INT, 1024, "How many connections may wait to be accepted.", allowed=at_least(1)
+        INT,
+        50,
+        "How many connections may wait to be accepted.",
+        allowed=at_least(1),
+        inert="1024 may wait, or what the operating system allows",
     )
     connections_max_idle_ms: int = setting(
         LONG, 600_000, "A connection without a request for so long is closed; negative: never."
@@ -146,7 +150,9 @@ class BrokerConfig:
         "How long a request that has begun may take to arrive whole before the connection is closed.",
         allowed=at_least(1),
     )
-    request_timeout_ms: int = setting(INT, 30_000, "How long a request between nodes may take.", allowed=at_least(1))
+    request_timeout_ms: int = setting(
+        INT, 30_000, "How long a request between nodes may take.", allowed=at_least(1), inert=_REPLICATION
+    )
     fetch_max_bytes: int = setting(
         INT, 55 * MIB, "The largest fetch answer, whatever the client asks for.", allowed=at_least(1024)
     )

@@ -172,6 +172,7 @@ class TopicConfig:
         "The largest size a batch may have once decompressed, where the broker decompresses it.",
         allowed=at_least(1),
         synonyms=["max.decompressed.message.bytes"],
+        inert="the bound is fixed: 64 MiB, and a hundred times the compressed size",
     )
     max_message_bytes: int = setting(
         INT,
