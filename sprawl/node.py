@@ -12,6 +12,7 @@ import itertools
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
+from dataclasses import dataclass
 
 from sprawl.config.broker import BrokerConfig
 from sprawl.config.errors import ConfigError
@@ -23,12 +24,13 @@ from sprawl.groups.settings import GroupSettings
 from sprawl.handlers.api_versions import ApiVersionsHandlers
 from sprawl.handlers.cluster import ClusterHandlers
 from sprawl.handlers.configs import ConfigHandlers
-from sprawl.handlers.context import HandlerFamily
+from sprawl.handlers.context import Handler, HandlerFamily
 from sprawl.handlers.coordinators import Coordinators
 from sprawl.handlers.fetch import FetchHandlers
 from sprawl.handlers.group_admin import GroupAdminHandlers
 from sprawl.handlers.groups import GroupHandlers
 from sprawl.handlers.log_offsets import LogOffsetHandlers
+from sprawl.handlers.metadata import MetadataHandlers
 from sprawl.handlers.offsets import OffsetHandlers
 from sprawl.handlers.produce import ProduceHandlers
 from sprawl.handlers.producers import ProducerHandlers
@@ -39,11 +41,12 @@ from sprawl.partitions.manager import PartitionManager
 from sprawl.quorum.brokers import BrokerRegistration
 from sprawl.quorum.controller import Controller
 from sprawl.quorum.identifiers import new_uuid, uuid_of
-from sprawl.quorum.image import METADATA_TOPIC, METADATA_TOPIC_ID, ListenerImage
+from sprawl.quorum.image import METADATA_TOPIC, METADATA_TOPIC_ID, ListenerImage, MetadataImage
 from sprawl.quorum.metadata_log import MetadataLog, metadata_topic_config
 from sprawl.quorum.quorum import MetadataQuorum, SnapshotPolicy
 from sprawl.quorum.settings import Settings
 from sprawl.quorum.topic_changes import NewTopic
+from sprawl.routing.endpoints import Endpoints
 from sprawl.routing.keyed_log import KeyedLog
 from sprawl.routing.router import Router
 from sprawl.runtime import Runtime, SmallState
@@ -53,6 +56,7 @@ from sprawl.transactions.producer_ids import ProducerIds
 from sprawl.wire.dispatch import Dispatcher
 from sprawl.wire.limits import ConnectionLimits, RequestMemory
 from sprawl.wire.listener import KafkaListener
+from sprawl_protocol.api import ApiKey
 from sprawl_protocol.errors import ApiError
 
 log = logging.getLogger(__name__)
@@ -60,6 +64,21 @@ log = logging.getLogger(__name__)
 _SESSION_EVICTION_SECONDS = 120.0
 _DRAIN_SHARE = 0.8
 """Of the time a stop may take: for clients' requests; the rest is for closing files."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """What the handlers call, once it is built."""
+
+    identity: Identity
+    logs: LogManager
+    quorum: MetadataQuorum
+    image: Callable[[], MetadataImage]
+    settings: Settings
+    controller: Controller
+    partitions: PartitionManager
+    router: Router
+    groups: GroupService
 
 
 class Node:
@@ -88,32 +107,16 @@ class Node:
         self._watch(_completed(logs.failed))
 
         quorum = await self._start_quorum(identity, state, logs)
-        settings = Settings(config, identity.node_id)
-        controller = Controller(quorum, settings, runtime)
-        partitions = PartitionManager(
-            identity.node_id, logs, runtime.clock, settings.topic, kept=frozenset({METADATA_TOPIC})
-        )
-        logs.high_watermark_of = partitions.high_watermark_of
-        router = Router(identity.node_id, partitions, lambda: quorum.image)
-        groups = GroupService(
-            runtime,
-            GroupSettings.of(config),
-            identity.node_id,
-            KeyedLog(OFFSETS_TOPIC, router, runtime.clock),
-            lambda: quorum.image,
-            partitions.settled,
-            _topic_maker(controller),
-        )
-        families = self._families(identity, quorum, controller, settings, partitions, router, groups, logs)
-        await self._open_listeners(families)
-        await self._join(identity, controller)
+        parts = self._parts(identity, logs, quorum)
+        await self._open_listeners(self._routes(parts))
+        await self._join(identity, parts.controller)
 
-        quorum.subscribe(partitions.image_changed)
-        await partitions.start(quorum.image)
-        self._undo.push_async_callback(partitions.stop)
-        quorum.subscribe(groups.image_changed)
-        groups.start()
-        self._undo.push_async_callback(groups.stop)
+        quorum.subscribe(parts.partitions.image_changed)
+        await parts.partitions.start(quorum.image)
+        self._undo.push_async_callback(parts.partitions.stop)
+        quorum.subscribe(parts.groups.image_changed)
+        parts.groups.start()
+        self._undo.push_async_callback(parts.groups.stop)
         for listener in self._listeners:
             listener.serve()
         self.ready = True
@@ -157,34 +160,57 @@ class Node:
         self._watch(quorum.failed())
         return quorum
 
-    def _families(
-        self,
-        identity: Identity,
-        quorum: MetadataQuorum,
-        controller: Controller,
-        settings: Settings,
-        partitions: PartitionManager,
-        router: Router,
-        groups: GroupService,
-        logs: LogManager,
-    ) -> list[HandlerFamily]:
-        config, clock = self._config, self._runtime.clock
-        access = AllowAll()
-        sessions = FetchSessions(
-            config.max_incremental_fetch_session_cache_slots, _SESSION_EVICTION_SECONDS, self._runtime.rng
-        )
-        return [
-            ProduceHandlers(router, access, clock.wall_ms),
-            FetchHandlers(router, sessions, access, clock, config.fetch_max_bytes),
-            LogOffsetHandlers(router, access),
-            ProducerHandlers(ProducerIds(controller.allocate_producer_ids), access),
-            GroupHandlers(groups.coordinator, Coordinators(groups, lambda: quorum.image), access),
-            OffsetHandlers(groups.coordinator, lambda: quorum.image, access, clock),
-            GroupAdminHandlers(groups.coordinator, access),
-        ]
+    def _parts(self, identity: Identity, logs: LogManager, quorum: MetadataQuorum) -> _Parts:
+        runtime, node_id = self._runtime, identity.node_id
 
-    async def _open_listeners(self, families: list[HandlerFamily]) -> None:
-        routes = {key: handler for family in families for key, handler in family.routes().items()}
+        def image() -> MetadataImage:
+            return quorum.image
+
+        settings = Settings(self._config, node_id)
+        controller = Controller(quorum, settings, runtime)
+        partitions = PartitionManager(node_id, logs, runtime.clock, settings.topic, kept=frozenset({METADATA_TOPIC}))
+        logs.high_watermark_of = partitions.high_watermark_of
+        router = Router(node_id, partitions, image)
+        groups = GroupService(
+            runtime,
+            GroupSettings.of(self._config),
+            node_id,
+            KeyedLog(OFFSETS_TOPIC, router, runtime.clock),
+            image,
+            partitions.settled,
+            _topic_maker(controller),
+        )
+        return _Parts(identity, logs, quorum, image, settings, controller, partitions, router, groups)
+
+    def _routes(self, parts: _Parts) -> dict[ApiKey, Handler]:
+        config, runtime = self._config, self._runtime
+        clock, image, controller = runtime.clock, parts.image, parts.controller
+        access = AllowAll()
+        endpoints = Endpoints(image)
+        settled = parts.partitions.settled
+        sessions = FetchSessions(
+            config.max_incremental_fetch_session_cache_slots, _SESSION_EVICTION_SECONDS, runtime.rng
+        )
+        routes: dict[ApiKey, Handler] = {}
+        families: list[HandlerFamily] = [
+            ApiVersionsHandlers(routes.keys, image, parts.identity.node_id),
+            MetadataHandlers(controller, image, config, endpoints, access, settled),
+            ClusterHandlers(parts.quorum, parts.logs, runtime.files, endpoints, access),
+            TopicHandlers(controller, image, parts.settings, access, settled),
+            ConfigHandlers(controller, image, parts.settings, access),
+            ProduceHandlers(parts.router, access, clock.wall_ms),
+            FetchHandlers(parts.router, sessions, access, clock, config.fetch_max_bytes),
+            LogOffsetHandlers(parts.router, access),
+            ProducerHandlers(ProducerIds(controller.allocate_producer_ids), access),
+            GroupHandlers(parts.groups.coordinator, Coordinators(parts.groups, image, endpoints), access),
+            OffsetHandlers(parts.groups.coordinator, image, access, clock),
+            GroupAdminHandlers(parts.groups.coordinator, access),
+        ]
+        for family in families:
+            routes.update(family.routes())
+        return routes
+
+    async def _open_listeners(self, routes: dict[ApiKey, Handler]) -> None:
         dispatcher = Dispatcher(routes)
         config = self._config
         limits = _connection_limits(config)

@@ -1,4 +1,4 @@
-"""Where a group's coordinator is: the leader of its partition of `__consumer_offsets`, at an address the client knows."""
+"""Where a group's coordinator is: the leader of its partition of `__consumer_offsets`, where the client reaches it."""
 
 from __future__ import annotations
 
@@ -9,12 +9,14 @@ from sprawl.groups.service import GroupService
 from sprawl.handlers.context import RequestContext
 from sprawl.handlers.groups import Node
 from sprawl.quorum.image import MetadataImage
+from sprawl.routing.endpoints import Endpoints
 
 
 class Coordinators:
-    def __init__(self, groups: GroupService, image: Callable[[], MetadataImage]) -> None:
+    def __init__(self, groups: GroupService, image: Callable[[], MetadataImage], endpoints: Endpoints) -> None:
         self._groups = groups
         self._image = image
+        self._endpoints = endpoints
 
     async def ensure_topic(self) -> None:
         """Raises `ApiError`."""
@@ -22,14 +24,9 @@ class Coordinators:
 
     def leader(self, context: RequestContext, partition: int) -> Node | None:
         """None if nobody leads the partition, or its leader has no listener of the client's kind."""
-        image = self._image()
-        topic = image.topics.get(TOPIC)
+        topic = self._image().topics.get(TOPIC)
         if topic is None or partition >= len(topic.partitions):
             return None
-        broker = image.brokers.get(topic.partitions[partition].leader)
-        if broker is None or broker.fenced:
-            return None
-        for listener in broker.listeners:
-            if listener.name == context.listener:
-                return Node(broker.id, listener.host, listener.port)
-        return None
+        leader = topic.partitions[partition].leader
+        address = self._endpoints.reachable(context.listener).get(leader)
+        return None if address is None else Node(leader, address.host, address.port)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from sprawl.config.broker import BrokerConfig
@@ -81,100 +82,63 @@ class MetadataHandlers:
 
     async def metadata(self, context: RequestContext, request: MetadataRequest) -> MetadataResponse:
         asked = request.topics
+        refused: Mapping[str, ErrorCode] = {}
+        if asked:
+            refused = await self._make_missing(context, request, asked)
+        view = self._view(context)
+        image = view.image
         if asked is None or (not asked and context.api_version == 0):
             topics = [
-                self._found(context, each)
-                for each in self._image().topics.values()
+                _found(view, each)
+                for each in image.topics.values()
                 if self._may(context, Operation.DESCRIBE, each.name)
             ]
         else:
-            refused = await self._make_missing(context, request, asked)
-            topics = [self._one(context, each, refused) for each in _unique(asked)]
+            topics = [self._one(context, view, each, refused) for each in _unique(asked)]
         if request.include_topic_authorized_operations and context.api_version >= _OPERATIONS_SINCE:
             for each in topics:
                 if each.name is not None and each.error_code == ErrorCode.NONE:
                     each.topic_authorized_operations = authorized_operations(
                         self._authorizer, context.principal, topic(each.name)
                     )
-        image = self._image()
-        reachable = self._reachable(context, image)
         return MetadataResponse(
             brokers=[
                 MetadataResponseBroker(node_id=id_, host=at.host, port=at.port, rack=image.brokers[id_].rack)
-                for id_, at in reachable.items()
+                for id_, at in view.reachable.items()
             ],
             cluster_id=image.cluster_id,
-            controller_id=controller_for_clients(image, reachable),
+            controller_id=controller_for_clients(image, view.reachable),
             topics=topics,
             cluster_authorized_operations=self._cluster_operations(context, request),
         )
 
+    def _view(self, context: RequestContext) -> _View:
+        image = self._image()
+        return _View(image, self._endpoints.reachable(context.listener), context.api_version)
+
     def _one(
-        self, context: RequestContext, asked: MetadataRequestTopic, refused: Mapping[str, ErrorCode]
+        self, context: RequestContext, view: _View, asked: MetadataRequestTopic, refused: Mapping[str, ErrorCode]
     ) -> MetadataResponseTopic:
         """One topic that was asked for, or what is wrong with asking."""
         if asked.topic_id != NO_ID:
-            if context.api_version < _REQUESTS_BY_ID_SINCE:
+            if view.version < _REQUESTS_BY_ID_SINCE:
                 return _no_topic(ErrorCode.INVALID_REQUEST, asked)
-            found = self._image().topics_by_id.get(asked.topic_id)
+            found = view.image.topics_by_id.get(asked.topic_id)
             if found is None:
                 return MetadataResponseTopic(error_code=ErrorCode.UNKNOWN_TOPIC_ID, name=None, topic_id=asked.topic_id)
             if not self._may(context, Operation.DESCRIBE, found.name):
                 return MetadataResponseTopic(
                     error_code=ErrorCode.TOPIC_AUTHORIZATION_FAILED, name=None, topic_id=asked.topic_id
                 )
-            return self._found(context, found)
+            return _found(view, found)
         if asked.name is None:
             return _no_topic(ErrorCode.INVALID_REQUEST, asked)
         if not self._may(context, Operation.DESCRIBE, asked.name):
             return _no_topic(ErrorCode.TOPIC_AUTHORIZATION_FAILED, asked)
-        found = self._image().topics.get(asked.name)
+        found = view.image.topics.get(asked.name)
         if found is not None:
-            return self._found(context, found)
+            return _found(view, found)
         return _no_topic(refused.get(asked.name) or _missing(asked.name), asked)
-
-    def _found(self, context: RequestContext, found: TopicImage) -> MetadataResponseTopic:
-        return MetadataResponseTopic(
-            name=found.name,
-            topic_id=found.id,
-            is_internal=found.internal,
-            partitions=[self._partition(context, each) for each in found.partitions],
-        )
-
-    def _partition(self, context: RequestContext, partition: PartitionImage) -> MetadataResponsePartition:
-        image = self._image()
-        error = ErrorCode.NONE
-        leader = partition.leader
-        if self._endpoints.of_id(leader, context.listener) is None:
-            leads = image.brokers.get(leader)
-            if leads is not None and not leads.fenced and context.api_version >= _LISTENER_ERRORS_SINCE:
-                error = ErrorCode.LISTENER_NOT_FOUND
-            else:
-                error = ErrorCode.LEADER_NOT_AVAILABLE
-            leader = _NO_LEADER
-        replicas, isr = list(partition.replicas), list(partition.isr)
-        offline = self._offline(context, partition)
-        if context.api_version == 0 and offline:
-            # Version 0 has no list of offline replicas: they are left out, and said to be missing.
-            replicas = [each for each in replicas if each not in offline]
-            isr = [each for each in isr if each not in offline]
-            error = error or ErrorCode.REPLICA_NOT_AVAILABLE
-        return MetadataResponsePartition(
-            error_code=error,
-            partition_index=partition.index,
-            leader_id=leader,
-            leader_epoch=partition.leader_epoch,
-            replica_nodes=replicas,
-            isr_nodes=isr,
-            offline_replicas=offline,
-        )
-
-    def _offline(self, context: RequestContext, partition: PartitionImage) -> list[int]:
-        return [each for each in partition.replicas if self._endpoints.of_id(each, context.listener) is None]
-
-    def _reachable(self, context: RequestContext, image: MetadataImage) -> dict[int, Address]:
-        found = {id_: self._endpoints.of_id(id_, context.listener) for id_ in image.brokers}
-        return {id_: at for id_, at in found.items() if at is not None}
 
     def _cluster_operations(self, context: RequestContext, request: MetadataRequest) -> int:
         if not request.include_cluster_authorized_operations or context.api_version not in _CLUSTER_OPERATIONS:
@@ -186,7 +150,7 @@ class MetadataHandlers:
     async def _make_missing(
         self, context: RequestContext, request: MetadataRequest, asked: Sequence[MetadataRequestTopic]
     ) -> dict[str, ErrorCode]:
-        """Make the topics that do not exist, if that is wanted. Returns those that may not or cannot be made, and why."""
+        """Make the topics that do not exist, if that is wanted. Returns those that can't or mustn't be, and why."""
         if not (request.allow_auto_topic_creation and self._broker.auto_create_topics_enable):
             return {}
         refused: dict[str, ErrorCode] = {}
@@ -227,8 +191,8 @@ class MetadataHandlers:
         self, context: RequestContext, request: DescribeTopicPartitionsRequest
     ) -> DescribeTopicPartitionsResponse:
         """Topics in the order of their names, from the cursor on, as many partitions as the limits allow (KIP-966)."""
-        image = self._image()
-        cursor = request.cursor
+        view = self._view(context)
+        image, cursor = view.image, request.cursor
         wanted = sorted({each.name for each in request.topics} or image.topics)
         start = 0
         if cursor is not None:
@@ -257,7 +221,7 @@ class MetadataHandlers:
                 response.topics.append(_undescribed(_missing(name), name))
                 continue
             shown = found.partitions[start : start + left]
-            response.topics.append(self._described(context, found, shown))
+            response.topics.append(self._described(context, view, found, shown))
             end, start = start + len(shown), 0
             left -= len(shown)
             if end < len(found.partitions):
@@ -266,7 +230,7 @@ class MetadataHandlers:
         return response
 
     def _described(
-        self, context: RequestContext, found: TopicImage, partitions: Sequence[PartitionImage]
+        self, context: RequestContext, view: _View, found: TopicImage, partitions: Sequence[PartitionImage]
     ) -> DescribeTopicPartitionsResponseTopic:
         return DescribeTopicPartitionsResponseTopic(
             name=found.name,
@@ -275,15 +239,13 @@ class MetadataHandlers:
             partitions=[
                 DescribeTopicPartitionsResponsePartition(
                     partition_index=each.index,
-                    leader_id=(
-                        each.leader if self._endpoints.of_id(each.leader, context.listener) is not None else _NO_LEADER
-                    ),
+                    leader_id=each.leader if each.leader in view.reachable else _NO_LEADER,
                     leader_epoch=each.leader_epoch,
                     replica_nodes=list(each.replicas),
                     isr_nodes=list(each.isr),
                     eligible_leader_replicas=list(each.eligible_leader_replicas),
                     last_known_elr=list(each.last_known_elr),
-                    offline_replicas=self._offline(context, each),
+                    offline_replicas=view.offline(each),
                 )
                 for each in partitions
             ],
@@ -291,7 +253,54 @@ class MetadataHandlers:
         )
 
 
-def controller_for_clients(image: MetadataImage, reachable: dict[int, Address]) -> int:
+@dataclass(frozen=True, slots=True)
+class _View:
+    """What one answer is made from: an image, and the brokers that this client can reach."""
+
+    image: MetadataImage
+    reachable: Mapping[int, Address]
+    version: int
+
+    def offline(self, partition: PartitionImage) -> list[int]:
+        return [each for each in partition.replicas if each not in self.reachable]
+
+
+def _found(view: _View, found: TopicImage) -> MetadataResponseTopic:
+    return MetadataResponseTopic(
+        name=found.name,
+        topic_id=found.id,
+        is_internal=found.internal,
+        partitions=[_partition(view, each) for each in found.partitions],
+    )
+
+
+def _partition(view: _View, partition: PartitionImage) -> MetadataResponsePartition:
+    error = ErrorCode.NONE
+    leader = partition.leader
+    if leader not in view.reachable:
+        leads = view.image.brokers.get(leader)
+        error = ErrorCode.LEADER_NOT_AVAILABLE
+        if leads is not None and not leads.fenced and view.version >= _LISTENER_ERRORS_SINCE:
+            error = ErrorCode.LISTENER_NOT_FOUND
+        leader = _NO_LEADER
+    replicas, isr, offline = list(partition.replicas), list(partition.isr), view.offline(partition)
+    if view.version == 0 and offline:
+        # Version 0 has no list of offline replicas: they are left out, and said to be missing.
+        replicas = [each for each in replicas if each not in offline]
+        isr = [each for each in isr if each not in offline]
+        error = error or ErrorCode.REPLICA_NOT_AVAILABLE
+    return MetadataResponsePartition(
+        error_code=error,
+        partition_index=partition.index,
+        leader_id=leader,
+        leader_epoch=partition.leader_epoch,
+        replica_nodes=replicas,
+        isr_nodes=isr,
+        offline_replicas=offline,
+    )
+
+
+def controller_for_clients(image: MetadataImage, reachable: Mapping[int, Address]) -> int:
     """Any broker takes what is meant for the controller; the quorum's leader if clients can reach it."""
     if image.controller_id in reachable:
         return image.controller_id

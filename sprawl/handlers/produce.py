@@ -40,7 +40,7 @@ class ProduceHandlers:
 
     def produce(
         self, context: RequestContext, request: ProduceRequest
-    ) -> ProduceResponse | None | asyncio.Future[ProduceResponse]:
+    ) -> ProduceResponse | asyncio.Future[ProduceResponse] | None:
         answer = _Answer()
         for topic_data in request.topic_data:
             answers = TopicProduceResponse(name=topic_data.name, topic_id=topic_data.topic_id)

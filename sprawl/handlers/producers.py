@@ -9,6 +9,7 @@ from sprawl_protocol.api import ApiKey
 from sprawl_protocol.errors import ApiError, ErrorCode
 from sprawl_protocol.messages import InitProducerIdRequest, InitProducerIdResponse
 
+
 class ProducerHandlers:
     def __init__(self, producer_ids: ProducerIds, authorizer: Authorizer) -> None:
         self._producer_ids = producer_ids
@@ -17,9 +18,7 @@ class ProducerHandlers:
     def routes(self) -> dict[ApiKey, Handler]:
         return {ApiKey.INIT_PRODUCER_ID: self.init_producer_id}
 
-    async def init_producer_id(
-        self, context: RequestContext, request: InitProducerIdRequest
-    ) -> InitProducerIdResponse:
+    async def init_producer_id(self, context: RequestContext, request: InitProducerIdRequest) -> InitProducerIdResponse:
         if request.transactional_id is not None:
             raise ApiError(
                 ErrorCode.INVALID_REQUEST,

@@ -23,6 +23,9 @@ from sprawl_protocol.errors import ApiError, ErrorCode
 log_ = logging.getLogger(__name__)
 
 
+_RETRY_SECONDS = 5.0
+
+
 class PartitionManager:
     def __init__(
         self,
@@ -99,14 +102,22 @@ class PartitionManager:
 
     async def _work(self) -> None:
         while True:
-            await self._changed.wait()
-            self._changed.clear()
+            await self._change_or_retry()
             image = self._wanted
             assert image is not None
             await self._apply(image)
             async with self._settled:
                 self._applied = image
                 self._settled.notify_all()
+
+    async def _change_or_retry(self) -> None:
+        """Until there is a new image; or, while some log did not open (a full disk, say), until it is time to retry."""
+        try:
+            async with asyncio.timeout(_RETRY_SECONDS if self._unopenable else None):
+                await self._changed.wait()
+        except TimeoutError:
+            log_.debug("trying again to open %d logs", len(self._unopenable))
+        self._changed.clear()
 
     async def _apply(self, image: MetadataImage) -> None:
         before = self._applied
@@ -117,10 +128,10 @@ class PartitionManager:
                 await self._remove_topic(topic)
         for topic in image.topics.values():
             former = before.topics_by_id.get(topic.id) if before is not None else None
-            if former is not topic:
-                for partition in topic.partitions:
-                    if self._node_id in partition.replicas:
-                        await self._ensure(image, topic, partition)
+            for partition in topic.partitions:
+                again = (topic.id, partition.index) in self._unopenable
+                if self._node_id in partition.replicas and (former is not topic or again):
+                    await self._ensure(image, topic, partition)
             if before is None or image.config_of_topic_changed(before, topic.name):
                 self._reconfigure(image, topic)
 
@@ -133,8 +144,15 @@ class PartitionManager:
         try:
             opened = await self._logs.open(topic.id, topic.name, wanted.index, self._config_of(image, topic.name))
         except (ApiError, OSError) as error:
+            first_time = key not in self._unopenable
             self._unopenable[key] = str(error)
-            log_.error("%s-%d cannot be served: its log does not open: %s", topic.name, wanted.index, error)
+            log_.log(
+                logging.ERROR if first_time else logging.DEBUG,
+                "%s-%d cannot be served: its log does not open: %s",
+                topic.name,
+                wanted.index,
+                error,
+            )
             return
         self._unopenable.pop(key, None)
         partition = Partition(

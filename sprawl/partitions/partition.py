@@ -46,7 +46,8 @@ class Partition:
         self._now_ms = now_ms
         self._high_watermark = log.durable_offset
         self._awaiting_commit: deque[tuple[int, asyncio.Future[int]]] = deque()
-        self._awaiting_records: set[FetchWait] = set()
+        self._awaiting_records: dict[FetchWait, None] = {}
+        """In the order they came."""
         self._closed: ApiError | None = None
         log.epochs.assign(leader_epoch, log.log_end_offset)
         log.on_durable = self._log_advanced
@@ -139,10 +140,10 @@ class Partition:
         return await self.log.read(offset, max_bytes, until, minimum_one)
 
     def wait_for_records(self, waiter: FetchWait) -> None:
-        self._awaiting_records.add(waiter)
+        self._awaiting_records[waiter] = None
 
     def stop_waiting(self, waiter: FetchWait) -> None:
-        self._awaiting_records.discard(waiter)
+        self._awaiting_records.pop(waiter, None)
 
     def delete_records(self, before_offset: int) -> int:
         """Move the log start offset up; -1 means to the high watermark. Returns the new low watermark."""

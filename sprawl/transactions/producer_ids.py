@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 
 
 class ProducerIds:
-    """Asks for the next block when the current one is used up; a block that a crash leaves unused is lost, not reused."""
+    """Asks for the next block when the current one is used up; what a crash leaves unused is lost."""
 
     def __init__(self, allocate_block: Callable[[], Awaitable[tuple[int, int]]]) -> None:
         self._allocate_block = allocate_block

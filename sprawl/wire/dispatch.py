@@ -40,11 +40,11 @@ class RequestContext:
     software_version: str = ""
 
 
-Handler = Callable[[RequestContext, Any], Response | None | Awaitable[Response | None]]
+Handler = Callable[[RequestContext, Any], Response | Awaitable[Response | None] | None]
 """None as the answer means that the client expects none (Produce with acks=0)."""
 
 
-class Hangup(Exception):  # noqa: N818 - not an error: a decision about the connection
+class Hangup(Exception):
     """Raised by a handler to close the connection instead of answering (Produce with acks=0 that failed)."""
 
 

@@ -48,7 +48,8 @@ class KafkaListener:
         self._ids = ids
         self._scratch = bytearray(SCRATCH_BYTES)
         self._listener: Listener | None = None
-        self._connections: set[Connection] = set()
+        self._connections: dict[Connection, None] = {}
+        """In the order they came: a set's order would differ from run to run."""
         self._by_host: Counter[str] = Counter()
         self._serving = False
         self._sweeper: asyncio.Task[None] | None = None
@@ -123,7 +124,7 @@ class KafkaListener:
                 self._limits.max_connections_per_host,
             )
             return False
-        self._connections.add(connection)
+        self._connections[connection] = None
         if not self._serving:
             connection.hold()
         self._by_host[host] += 1
@@ -133,7 +134,7 @@ class KafkaListener:
     def _forget(self, connection: Connection) -> None:
         if connection not in self._connections:
             return
-        self._connections.discard(connection)
+        del self._connections[connection]
         self._by_host[connection.client_host] -= 1
         if not self._by_host[connection.client_host]:
             del self._by_host[connection.client_host]
