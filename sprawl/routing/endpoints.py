@@ -28,7 +28,7 @@ class Endpoints:
                 return Address(each.host, each.port)
         return None
 
-    def of_id(self, broker_id: int, listener: str) -> Address | None:
-        """None also for a broker that is not registered, or fenced: nobody should go there."""
-        broker = self._image().brokers.get(broker_id)
-        return None if broker is None or broker.fenced else self.of(broker, listener)
+    def reachable(self, listener: str) -> dict[int, Address]:
+        """The brokers that a client of this listener may go to, by id: not those that are fenced."""
+        found = {id_: self.of(broker, listener) for id_, broker in self._image().brokers.items() if not broker.fenced}
+        return {id_: at for id_, at in found.items() if at is not None}
