@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tools.bench.kafka_dist import KafkaServer, KafkaUnavailable, obtain
+from tools.bench.kafka_dist import KafkaServer, KafkaUnavailableError, obtain
 from tools.bench.sprawl_server import SprawlServer
 
 Server = SprawlServer | KafkaServer
@@ -36,7 +36,7 @@ def server(directory: Path, settings: dict[str, str] | None = None) -> Server:
         return SprawlServer(directory, settings=wanted)
     try:
         return KafkaServer(obtain(), directory, settings=wanted)
-    except KafkaUnavailable as missing:
+    except KafkaUnavailableError as missing:
         pytest.skip(f"Apache Kafka is the target, but {missing}")
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import confluent_kafka
 
-from tools.bench.kafka_dist import KafkaUnavailable, obtain
+from tools.bench.kafka_dist import KafkaUnavailableError, obtain
 
 HERE = Path(__file__).resolve().parent
 
@@ -90,6 +90,6 @@ def _java_absent() -> str | None:
         return "no Java compiler (javac) is installed"
     try:
         obtain()
-    except KafkaUnavailable as missing:
+    except KafkaUnavailableError as missing:
         return str(missing)
     return None

@@ -57,7 +57,7 @@ _LOG4J2 = """Configuration:
 """
 
 
-class KafkaUnavailable(Exception):
+class KafkaUnavailableError(Exception):
     """Apache Kafka can't be had here; the message says why (no Java, no Maven, nothing resolved)."""
 
 
@@ -83,7 +83,7 @@ def obtain(version: str | None = None) -> KafkaDist:
     """The newest complete Kafka 4.x (or `version`); from the cache if it is there, through Maven otherwise."""
     java = shutil.which("java")
     if java is None:
-        raise KafkaUnavailable("java is not installed")
+        raise KafkaUnavailableError("java is not installed")
     if version is None:
         version = _newest_cached() or _newest_published()
     home = CACHE / version
@@ -156,7 +156,7 @@ class KafkaServer:
         )
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode != 0:
-            raise KafkaUnavailable(f"formatting the data directory failed: {done.stdout}{done.stderr}")
+            raise KafkaUnavailableError(f"formatting the data directory failed: {done.stdout}{done.stderr}")
 
     def start(self, *, wait: bool = True) -> None:
         self.format()
@@ -171,9 +171,9 @@ class KafkaServer:
         deadline = time.monotonic() + seconds
         while not answers_kafka(self.port):
             if self.process is None or self.process.poll() is not None:
-                raise KafkaUnavailable(f"Kafka ended while starting; see its output:\n{self._tail()}")
+                raise KafkaUnavailableError(f"Kafka ended while starting; see its output:\n{self._tail()}")
             if time.monotonic() > deadline:
-                raise KafkaUnavailable(
+                raise KafkaUnavailableError(
                     f"Kafka did not answer on {self.bootstrap} within {seconds:.0f} s:\n{self._tail()}"
                 )
             time.sleep(0.02)
@@ -250,7 +250,7 @@ def _newest_published() -> str:
         for jar in jars:
             if found := re.fullmatch(r"kafka-tools-(.+)\.jar", jar.name):
                 return found.group(1)
-    raise KafkaUnavailable("Maven found no Kafka 4.x")
+    raise KafkaUnavailableError("Maven found no Kafka 4.x")
 
 
 def _download(home: Path, version: str) -> None:
@@ -272,7 +272,7 @@ def _download(home: Path, version: str) -> None:
 def _copy_dependencies(scratch: Path, wanted: dict[str, str], *, transitive: bool) -> list[Path]:
     maven = shutil.which("mvn")
     if maven is None:
-        raise KafkaUnavailable("mvn (Maven) is not installed, and no Kafka is in the cache")
+        raise KafkaUnavailableError("mvn (Maven) is not installed, and no Kafka is in the cache")
     parts = ((*name.split(":"), version) for name, version in wanted.items())
     lines = [_DEPENDENCY.format(group=group, artifact=artifact, version=version) for group, artifact, version in parts]
     (scratch / "pom.xml").write_text(_POM.format(dependencies="".join(lines)))
@@ -288,7 +288,7 @@ def _copy_dependencies(scratch: Path, wanted: dict[str, str], *, transitive: boo
         command.append("-DexcludeTransitive=true")
     done = subprocess.run(command, cwd=scratch, capture_output=True, text=True, check=False)
     if done.returncode != 0:
-        raise KafkaUnavailable(f"Maven could not resolve Apache Kafka: {done.stdout[-2000:]}{done.stderr[-2000:]}")
+        raise KafkaUnavailableError(f"Maven could not resolve Apache Kafka: {done.stdout[-2000:]}{done.stderr[-2000:]}")
     return sorted((scratch / "libs").glob("*.jar"))
 
 

@@ -20,7 +20,7 @@ _START_SECONDS = 30.0
 _STOP_SECONDS = 20.0
 
 
-class SprawlUnavailable(Exception):
+class SprawlUnavailableError(Exception):
     """The broker did not come up; the message carries the end of its log."""
 
 
@@ -76,9 +76,9 @@ class SprawlServer:
         deadline = time.monotonic() + seconds
         while not self.ready():
             if self.process is None or self.process.poll() is not None:
-                raise SprawlUnavailable(f"sprawl ended while starting; its log ends with:\n{self._tail()}")
+                raise SprawlUnavailableError(f"sprawl ended while starting; its log ends with:\n{self._tail()}")
             if time.monotonic() > deadline:
-                raise SprawlUnavailable(
+                raise SprawlUnavailableError(
                     f"/readyz did not say 200 within {seconds:.0f} s; the log ends with:\n{self._tail()}"
                 )
             time.sleep(0.02)
