@@ -56,8 +56,8 @@ unit: $(TOOLS) ## unit and simulation tests
 compat: $(TOOLS) ## real clients against a real broker; prints the matrix
 	$(BIN)/pytest compat_tests $(PYTEST_ARGS)
 
-bench: $(TOOLS) ## benchmarks; the comparison with Apache Kafka where Java and Maven are present
-	$(BIN)/python -m tools.bench
+bench: $(TOOLS) ## side by side with Apache Kafka (needs Java and Maven)
+	$(BIN)/python -m tools.bench.versus_kafka $(ARGS)
 
 docs: $(TOOLS) ## write the generated pages of docs/
 	$(BIN)/python -m tools.docs
