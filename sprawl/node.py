@@ -61,6 +61,7 @@ from sprawl_protocol.errors import ApiError
 
 log = logging.getLogger(__name__)
 
+_BOOT_ID = "boot_id"
 _SESSION_EVICTION_SECONDS = 120.0
 _DRAIN_SHARE = 0.8
 """Of the time a stop may take: for clients' requests; the rest is for closing files."""
@@ -101,7 +102,9 @@ class Node:
         """Returns once clients are served. Raises `ApiError`, `ConfigError`, `OSError`; `stop` cleans up after it."""
         config, runtime = self._config, self._runtime
         identity, state = self._open_directory()
-        logs = LogManager(runtime, config.data_dir, _storage_settings(config))
+        logs = LogManager(
+            runtime, config.data_dir, _storage_settings(config), power_failed=_power_failed(state, runtime)
+        )
         await logs.start()
         self._undo.push_async_callback(logs.close)
         self._watch(_completed(logs.failed))
@@ -113,6 +116,7 @@ class Node:
 
         quorum.subscribe(parts.partitions.image_changed)
         await parts.partitions.start(quorum.image)
+        state[_BOOT_ID] = runtime.boot_id  # only now: a recovery that is interrupted must be done again the same way
         self._undo.push_async_callback(parts.partitions.stop)
         quorum.subscribe(parts.groups.image_changed)
         parts.groups.start()
@@ -281,6 +285,12 @@ def _topic_maker(controller: Controller) -> Callable[[str, int, int, Mapping[str
             raise outcome
 
     return make
+
+
+def _power_failed(state: SmallState, runtime: Runtime) -> bool:
+    """Whether the machine was down since all logs were last recovered. Where the system does not say: no."""
+    before = state.get(_BOOT_ID)
+    return bool(before and runtime.boot_id) and before != runtime.boot_id
 
 
 def _storage_settings(config: BrokerConfig) -> StorageSettings:

@@ -31,11 +31,17 @@ ALLOCATION_FACTOR: Final = 10
 
 
 def compile_parser(cls: type[Struct], version: int) -> Callable[[Buffer, int], Any]:
-    return _ParserEmitter().function(construct_of(cls, version), f"{cls.__name__} v{version}")
+    compiled: Callable[[Buffer, int], Any] = _ParserEmitter().function(
+        construct_of(cls, version), f"{cls.__name__} v{version}"
+    )
+    return compiled
 
 
 def compile_builder(cls: type[Struct], version: int) -> Callable[[Any], list[Buffer]]:
-    return _BuilderEmitter().function(construct_of(cls, version), f"{cls.__name__} v{version}")
+    compiled: Callable[[Any], list[Buffer]] = _BuilderEmitter().function(
+        construct_of(cls, version), f"{cls.__name__} v{version}"
+    )
+    return compiled
 
 
 # -- what emitted code calls -------------------------------------------------------------------------------------

@@ -39,7 +39,7 @@ _FIXED: Final = {
 _UUID: Final = Uuid()
 
 
-class UnsupportedField(ValueError):  # noqa: N818 - reads as what it is about
+class UnsupportedField(ValueError):
     """Ours: a field is set that the version to be built does not have."""
 
 

@@ -225,6 +225,12 @@ class Runtime(Protocol):
     @property
     def files(self) -> FileSystem: ...
 
+    @property
+    def boot_id(self) -> str:
+        """Of the machine's present run. Another one than before: the machine was down, and what was not synced may be
+        lost. The same: only processes died, and every write is still there. Empty where the system does not say."""
+        ...
+
     def token_bytes(self, size: int) -> bytes:
         """Cryptographically strong under the real runtime; seeded under simulation."""
         ...

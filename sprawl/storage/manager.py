@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import posixpath
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
@@ -54,11 +55,15 @@ class StorageSettings:
 
 
 class LogManager:
-    def __init__(self, runtime: Runtime, directory: str, settings: StorageSettings) -> None:
+    def __init__(
+        self, runtime: Runtime, directory: str, settings: StorageSettings, *, power_failed: bool = False
+    ) -> None:
+        """`power_failed`: the machine was down since this directory was last in use."""
         self._runtime = runtime
         self._files = runtime.files
         self._directory = directory
         self._settings = settings
+        self._power_failed = power_failed
         self.budget = MemoryBudget(settings.memory_bytes)
         self._store: IndexStore | None = None
         self._logs: dict[tuple[UUID, int], Log] = {}
@@ -80,6 +85,7 @@ class LogManager:
     async def start(self) -> None:
         """Raises `OSError` if the directory cannot be used."""
         self._files.make_dirs(self._directory)
+        self._files.sync_dir(posixpath.dirname(self._directory.rstrip("/")) or ".")
         for name in self._files.list(self._directory):
             if name.endswith(DELETED):
                 self._files.remove_tree(f"{self._directory}/{name}")
@@ -93,6 +99,7 @@ class LogManager:
         except OSError as error:
             log_.warning("the index is damaged and will be derived anew from the logs: %s", error)
             self._files.remove_tree(path)
+            self._power_failed = False  # without checkpoints nothing tells what may be cut: keep, and mark, everything
             return self._runtime.open_kv(path)
 
     # -- logs -----------------------------------------------------------------------------------------------
@@ -106,7 +113,7 @@ class LogManager:
         path = f"{self._directory}/{directory_name(topic, partition)}"
         self._prepare_directory(path, topic_id)
         index = LogIndex(self._store, log_id(topic_id, partition))
-        found = await recover(self._files, path, index, config.index_interval_bytes)
+        found = await recover(self._files, path, index, config.index_interval_bytes, power_failed=self._power_failed)
         start = max(self._noted_start(path), found.segments[0].base_offset if found.segments else 0)
         segments = Segments(self._files, path, found.segments)
         if not len(segments):

@@ -4,10 +4,13 @@ In: the directory and the index. Out: segments, epochs and producer states, and 
 believed that was not synced before the last checkpoint: from there on every batch is read and its checksum compared.
 
 - A clean shutdown leaves a checkpoint at the end of the files, so that nothing has to be read.
-- Behind the checkpoint, bytes that are no batch and have no batch behind them are a torn tail: they were never known
-  to be stable, and are cut.
+- Behind the checkpoint, bytes that are no batch and have no batch behind them are a torn tail: the process died while
+  it wrote them, and they are cut.
 - Bytes that are no batch, with a batch behind them or before the checkpoint, are damage: the log is served up to there
   and takes nothing more, until it is repaired. Nothing is cut.
+- After a power failure it is otherwise: what was not synced may be torn anywhere, also before batches that are whole,
+  and a segment may be missing its end. Behind the checkpoint the log is then cut at the first thing that is not right:
+  in `fsync` durability everything acknowledged lies before it; in the others that is what they risk.
 - An index that is missing or does not fit is derived anew from the files.
 """
 
@@ -53,7 +56,9 @@ class _Start:
     producers: ProducerStates = field(default_factory=ProducerStates)
 
 
-async def recover(files: FileSystem, directory: str, index: LogIndex, index_interval: int) -> Recovered:
+async def recover(
+    files: FileSystem, directory: str, index: LogIndex, index_interval: int, *, power_failed: bool
+) -> Recovered:
     """Raises `OSError`. An empty directory is an empty log without segments."""
     for name in files.list(directory):
         if name.endswith(DELETED):
@@ -67,7 +72,7 @@ async def recover(files: FileSystem, directory: str, index: LogIndex, index_inte
     start = _starting_point(index, segments)
     if start.checkpoint is None:
         index.forget()
-    work = _Recovery(index, index_interval, start)
+    work = _Recovery(files, index, index_interval, start, power_failed)
     found = await work.run(segments)
     if found.cut_bytes:
         log.warning("%s: cut a torn tail of %d bytes", directory, found.cut_bytes)
@@ -99,7 +104,9 @@ def _starting_point(index: LogIndex, segments: list[Segment]) -> _Start:
 
 
 class _Recovery:
-    def __init__(self, index: LogIndex, interval: int, start: _Start) -> None:
+    def __init__(self, files: FileSystem, index: LogIndex, interval: int, start: _Start, power_failed: bool) -> None:
+        self._files = files
+        self._power_failed = power_failed
         self._index = index
         self._interval = interval
         self._start = start
@@ -113,33 +120,58 @@ class _Recovery:
         cut = 0
         kept: list[Segment] = []
         expected: int | None = None
-        for segment in segments:
-            if damaged is not None:
-                segment.file.close()
-                continue
+        for at, segment in enumerate(segments):
             if expected is not None and segment.base_offset != expected:
-                damaged = f"offsets {expected} to {segment.base_offset - 1} are missing"
-                segment.file.close()
-                continue
+                if self._may_cut(expected):
+                    cut += self._remove(segments[at:])
+                else:
+                    damaged = f"offsets {expected} to {segment.base_offset - 1} are missing"
+                    _close(segments[at:])
+                break
             kept.append(segment)
             if segment.base_offset < self._start.segment:
                 self._trust(segment)
             else:
-                last = segment is segments[-1]
                 try:
                     await self._read_segment(segment)
                 except DamagedError as error:
-                    if last and await self._is_torn_tail(segment, error.position):
-                        cut += segment.file.size - error.position
-                        segment.file.truncate(error.position)
+                    behind = segments[at + 1 :]
+                    if self._may_cut(segment.next_offset):
+                        cut += self._cut(segment, error.position) + self._remove(behind)
+                    elif not behind and await self._is_torn_tail(segment, error.position):
+                        cut += self._cut(segment, error.position)
                     else:
                         damaged = str(error)
+                        _close(behind)
+                    break
             expected = segment.next_offset
         if damaged is None:
             damaged = self._missing(kept)
         self._producers.commit()
         self._index.write(self._changes)
         return Recovered(kept, self._epochs, self._producers, damaged, cut, self._read)
+
+    def _may_cut(self, offset: int) -> bool:
+        """Whether what begins at `offset` need not have survived the power failure there was.
+
+        A log without a checkpoint is younger than the interval between checkpoints.
+        """
+        if not self._power_failed:
+            return False
+        checkpoint = self._start.checkpoint
+        return checkpoint is None or offset >= checkpoint.offset
+
+    def _cut(self, segment: Segment, position: int) -> int:
+        size = segment.file.size - position
+        segment.file.truncate(position)
+        return size
+
+    def _remove(self, segments: list[Segment]) -> int:
+        """They lie behind a gap: nothing in them was acknowledged."""
+        for segment in segments:
+            segment.file.close()
+            self._files.remove(segment.file.path)
+        return sum(segment.size for segment in segments)
 
     def _missing(self, kept: list[Segment]) -> str | None:
         """What was stable at the last checkpoint must still be there."""
@@ -225,6 +257,11 @@ class _Recovery:
         if checkpoint is not None and segment.next_offset < checkpoint.offset:
             return False
         return not await _has_batch_behind(segment, position + 1)
+
+
+def _close(segments: list[Segment]) -> None:
+    for segment in segments:
+        segment.file.close()
 
 
 async def _has_batch_behind(segment: Segment, position: int) -> bool:

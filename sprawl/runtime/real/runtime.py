@@ -11,7 +11,7 @@ import random
 import secrets
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from sprawl.runtime.interface import KeyValueStore, SmallState
 from sprawl.runtime.real.clock import RealClock
@@ -21,6 +21,8 @@ from sprawl.runtime.real.network import RealNetwork
 from sprawl.runtime.real.state import SqliteState
 
 R = TypeVar("R")
+
+_BOOT_ID: Final = "/proc/sys/kernel/random/boot_id"
 
 
 class RealRuntime:
@@ -35,6 +37,13 @@ class RealRuntime:
         self.rng = random.Random()  # noqa: S311 - jitter and choices
         self.network = RealNetwork()
         self.files = RealFileSystem(self._readers, self._syncers)
+
+    @property
+    def boot_id(self) -> str:
+        try:
+            return self.files.read_bytes(_BOOT_ID).decode().strip()
+        except OSError:
+            return ""  # no Linux
 
     def token_bytes(self, size: int) -> bytes:
         return secrets.token_bytes(size)

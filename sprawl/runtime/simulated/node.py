@@ -111,6 +111,7 @@ class SimulatedNode:
         self.disk = Disk(rng)
         self.next_port = _EPHEMERAL
         self.up = True
+        self.power_failures = 0
         self.ended: list[Process] = []
         self._fabric = fabric
         self.process = self._new_process()
@@ -162,6 +163,7 @@ class SimulatedNode:
         self.process.end(power_lost=True)
         if self.up:
             self.up = False
+            self.power_failures += 1
             self.disk.lose_power()
 
     def boot(self) -> SimulatedRuntime:

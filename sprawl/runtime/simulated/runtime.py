@@ -35,6 +35,10 @@ class SimulatedRuntime:
         self.network = SimulatedNetwork(fabric, process)
         self.files = SimulatedFileSystem(process)
 
+    @property
+    def boot_id(self) -> str:
+        return f"{self._process.node.name}-{self._process.node.power_failures}"
+
     def token_bytes(self, size: int) -> bytes:
         return self._secrets.randbytes(size)
 
