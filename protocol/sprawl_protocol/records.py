@@ -13,6 +13,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from crc32c import crc32c
+
 from sprawl_protocol.batches import (
     CONTROL,
     HEADER_SIZE,
@@ -47,6 +49,7 @@ __all__ = [
     "build_batch",
     "check_crc",
     "content_of",
+    "crc32c",
     "headers",
     "read_header",
     "read_varint",
