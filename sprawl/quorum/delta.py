@@ -84,6 +84,7 @@ class _Delta:
             by_name[topic.name] = by_id[topic_id] = topic
         for (kind, name), settings in self._settings.items():
             self._put_settings(kind, name, settings)
+        configs = {kind: named for kind, named in {**image.configs, **self._configs}.items() if named}
         return replace(
             image,
             offset=offset,
@@ -91,7 +92,7 @@ class _Delta:
             topics=image.topics if self._topics is None else self._topics,
             topics_by_id=image.topics_by_id if self._topics_by_id is None else self._topics_by_id,
             brokers=image.brokers if self._brokers is None else self._brokers,
-            configs={**image.configs, **self._configs} if self._configs else image.configs,
+            configs=configs if self._configs else image.configs,
             features=image.features if self._features is None else self._features,
             lookalikes=image.lookalikes if self._lookalikes is None else self._lookalikes,
             next_producer_id=self._next_producer_id,

@@ -223,7 +223,7 @@ class MetadataQuorum:
         self._unwritten.append(proposal)
         self._proposed = image
         self._write_soon()
-        return proposal.committed
+        return asyncio.shield(proposal.committed)  # it is committed even if its proposer gives up
 
     def _write_soon(self) -> None:
         if self._unwritten and not self._written and not self._write_scheduled:
