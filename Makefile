@@ -9,6 +9,8 @@ TOOLS := $(VENV)/.tools-installed
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 PYTEST_ARGS ?=
 
+BENCHES := $(filter-out __init__ kafka_dist sprawl_server,$(basename $(notdir $(wildcard tools/bench/*.py))))
+
 DATA ?= data
 LISTENERS ?= PLAINTEXT://127.0.0.1:9092
 HTTP ?= 127.0.0.1:9644
@@ -56,7 +58,8 @@ unit: $(TOOLS) ## unit and simulation tests
 compat: $(TOOLS) ## real clients against a real broker; prints the matrix
 	$(BIN)/pytest compat_tests $(PYTEST_ARGS)
 
-bench: $(TOOLS) ## side by side with Apache Kafka (needs Java and Maven)
+bench: $(TOOLS) ## the hot paths by themselves, then side by side with Apache Kafka (needs Java and Maven)
+	for one in $(BENCHES); do $(BIN)/python -m tools.bench.$$one || exit 1; done
 	$(BIN)/python -m tools.bench.versus_kafka $(ARGS)
 
 docs: $(TOOLS) ## write the generated pages of docs/
