@@ -72,27 +72,30 @@ class RateLimit(logging.Filter):
         place = (record.pathname, record.lineno)
         window = self._windows.get(place)
         if window is None or record.created - window.began >= self._seconds:
-            self._close(place, record.name, record.levelno)
+            if window is not None:
+                self._close(place, window, record.name, record.levelno)
             window = self._windows[place] = _Window(record.created)
         if window.passed < self._burst:
             window.passed += 1
             return True
         window.held += 1
         if window.held == 1:
-            self._close_later(place, record)
+            self._close_later(place, window, record)
         return False
 
-    def _close_later(self, place: tuple[str, int], record: logging.LogRecord) -> None:
+    def _close_later(self, place: tuple[str, int], window: _Window, record: logging.LogRecord) -> None:
         try:
             loop = asyncio.get_running_loop()
         except RuntimeError:
             return  # outside a loop the count is written with the next record of the kind
-        loop.call_later(self._seconds, self._close, place, record.name, record.levelno)
+        loop.call_later(self._seconds, self._close, place, window, record.name, record.levelno)
 
-    def _close(self, place: tuple[str, int], name: str, level: int) -> None:
-        """End a window: say how many were held back, if any."""
-        window = self._windows.pop(place, None)
-        if window is not None and window.held:
+    def _close(self, place: tuple[str, int], window: _Window, name: str, level: int) -> None:
+        """End a window, unless that was done: say how many were held back, if any."""
+        if self._windows.get(place) is not window:
+            return
+        del self._windows[place]
+        if window.held:
             logging.getLogger(name).log(
                 level, "%d more like the last ones in %.0f s", window.held, self._seconds, extra={"unlimited": True}
             )

@@ -51,7 +51,9 @@ def test_ten_thousand_errors_of_one_kind_write_few_lines_and_their_count(stream:
             log.warning("client %d sent what is no Kafka request", number)
         for place, window in list(limit._windows.items()):
             assert window.held
-            limit._close(place, "sprawl.wire", logging.WARNING)  # what the loop's timer does when the window ends
+            limit._close(
+                place, window, "sprawl.wire", logging.WARNING
+            )  # what the loop's timer does when the window ends
 
     asyncio.run(storm())
     lines = stream.getvalue().splitlines()
@@ -68,6 +70,15 @@ def test_a_new_window_begins_with_the_count_of_the_last(stream: io.StringIO) -> 
     limit = RateLimit(burst=1, window=10)
     assert [limit.filter(record(at)) for at in (0, 1, 2, 11)] == [True, False, False, True]
     assert "2 more like the last ones" in stream.getvalue()
+
+
+def test_a_late_timer_does_not_end_the_window_after_its_own(stream: io.StringIO) -> None:
+    limit = RateLimit(burst=1, window=10)
+    limit.filter(record(0))
+    (place, first), *_ = limit._windows.items()
+    limit.filter(record(11))
+    limit._close(place, first, "x", logging.WARNING)
+    assert limit.filter(record(12)) is False
 
 
 def test_information_is_never_held_back() -> None:
