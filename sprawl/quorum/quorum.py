@@ -48,7 +48,6 @@ from sprawl_protocol.messages import (
 log = logging.getLogger(__name__)
 
 Subscriber = Callable[[MetadataImage, MetadataImage], None]
-_LEADER_CHANGE_VERSION: Final = 1
 _BATCH_RECORDS: Final = 20_000
 """A batch takes no further proposal once it holds so many records."""
 
@@ -310,21 +309,19 @@ class MetadataQuorum:
 
     async def _begin_epoch(self, *, is_new: bool) -> None:
         """The control record that makes this node the leader, and commits what earlier epochs left."""
-        me = Voter(voter_id=self._identity.node_id, voter_directory_id=uuid_of(self._identity.directory_id))
-        voters = [
-            Voter(voter_id=each.voter_id, voter_directory_id=each.voter_directory_id) for each in self._voters.voters
-        ]
+        me = self._identity.node_id
         controls: list[Control] = [
+            # Kafka reads version 0 of this message and no other; the voters' directory ids stand in the voters record.
             LeaderChangeMessage(
-                version=_LEADER_CHANGE_VERSION, leader_id=self._identity.node_id, voters=voters, granting_voters=[me]
+                leader_id=me,
+                voters=[Voter(voter_id=each.voter_id) for each in self._voters.voters],
+                granting_voters=[Voter(voter_id=me)],
             )
         ]
         if is_new:
             controls += [KRaftVersionRecord(k_raft_version=KRAFT_VERSION), self._voters]
         base = self._image.offset + 1
-        image = replace(
-            self._image, controller_id=self._identity.node_id, epoch=self._epoch, offset=base + len(controls) - 1
-        )
+        image = replace(self._image, controller_id=me, epoch=self._epoch, offset=base + len(controls) - 1)
         begun = self._enqueue((), controls, image)
         self._refusal = None
         if is_new:
