@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
+import math
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -306,8 +307,9 @@ def _connection_limits(config: BrokerConfig) -> ConnectionLimits:
     return ConnectionLimits(
         max_frame=config.socket_request_max_bytes,
         max_pipelined=config.queued_max_requests,
-        max_idle=config.connections_max_idle_ms / 1000,
+        max_idle=config.connections_max_idle_ms / 1000 if config.connections_max_idle_ms >= 0 else math.inf,
         max_frame_time=config.sprawl_request_read_timeout_ms / 1000,
         max_connections=config.max_connections,
         max_connections_per_host=config.max_connections_per_ip,
+        backlog=config.socket_listen_backlog_size,
     )

@@ -121,7 +121,6 @@ class BrokerConfig:
         50,
         "How many connections may wait to be accepted.",
         allowed=at_least(1),
-        inert="1024 may wait, or what the operating system allows",
     )
     connections_max_idle_ms: int = setting(
         LONG, 600_000, "A connection without a request for so long is closed; negative: never."

@@ -169,10 +169,9 @@ class TopicConfig:
     max_decompressed_message_bytes: int = setting(
         INT,
         2_147_483_639,
-        "The largest size a batch may have once decompressed, where the broker decompresses it.",
+        "The largest size a batch may have once decompressed, where the broker decompresses it; never above 64 MiB.",
         allowed=at_least(1),
         synonyms=["max.decompressed.message.bytes"],
-        inert="the bound is fixed: 64 MiB, and a hundred times the compressed size",
     )
     max_message_bytes: int = setting(
         INT,

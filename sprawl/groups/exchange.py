@@ -196,5 +196,5 @@ class GroupDescription:
     state: str
     protocol_type: str
     protocol_name: str
-    """Like metadata and assignments: filled in while the group is stable only."""
+    """Like the members' metadata: filled in while the group is stable only."""
     members: tuple[DescribedMember, ...]

@@ -187,6 +187,7 @@ class Generations:
 
     def _withdraw_assignment(self, error: ErrorCode, message: str, now: Instant) -> None:
         for member in self._roster:
+            member.assignment = b""
             if self._answer_sync(member, SyncAnswer(error, message)):
                 self._expect_heartbeat(member, now)
 

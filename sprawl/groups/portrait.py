@@ -67,7 +67,7 @@ def restored_roster(stored: StoredGroup) -> Roster:
 
 
 def described_members(roster: Roster, protocol_name: str | None) -> tuple[DescribedMember, ...]:
-    """Without a protocol name (the group is not stable) there is nothing to tell of metadata and assignments."""
+    """Without a protocol name (the group is not stable) there is no metadata to tell of."""
     return tuple(
         DescribedMember(
             member_id=member.member_id,
@@ -75,7 +75,7 @@ def described_members(roster: Roster, protocol_name: str | None) -> tuple[Descri
             client_id=member.client_id,
             client_host=member.client_host,
             metadata=member.metadata(protocol_name) if protocol_name is not None else b"",
-            assignment=member.assignment if protocol_name is not None else b"",
+            assignment=member.assignment,
         )
         for member in roster
     )

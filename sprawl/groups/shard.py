@@ -30,6 +30,8 @@ class Shard:
         self.groups: dict[str, ClassicGroup] = {}
         self._limits = limits
         self._offsets: dict[str, GroupOffsets] = {}
+        self._tentative: set[str] = set()
+        """Groups that somebody asked to join, and of which the log need not know anything yet."""
         self._replayed: dict[str, StoredGroup] = {}
 
     # Loading
@@ -65,6 +67,7 @@ class Shard:
         group = self.groups.get(group_id)
         if group is None:
             group = self.groups[group_id] = ClassicGroup(group_id, self._limits, now)
+            self._tentative.add(group_id)
         return group
 
     def offsets(self, group_id: str) -> GroupOffsets:
@@ -73,9 +76,8 @@ class Shard:
 
     def forget_if_blank(self, group_id: str) -> None:
         """A group that was only looked at, or whose first member never came back, leaves nothing behind."""
-        group = self.groups.get(group_id)
-        if group is not None and group.is_blank and group_id not in self._offsets:
-            del self.groups[group_id]
+        if group_id in self._tentative and self.groups[group_id].is_blank:
+            self._forget(group_id)
 
     # What was written
 
@@ -84,6 +86,7 @@ class Shard:
         self._apply_offset(record)
         if record.committed is not None:
             self.group_or_new(record.group_id, now)
+            self._tentative.discard(record.group_id)
 
     def deleted(self, group_id: str, now: Instant) -> ClassicGroup | None:
         """The tombstones of a group are in the log. Returns it if it has to be ended.
@@ -96,10 +99,14 @@ class Shard:
         if group is None:
             return None
         group.stored = None
-        if group.state is not GroupState.EMPTY or group.pending_members:
+        if group.state is not GroupState.EMPTY:
             return None
-        del self.groups[group_id]
+        self._forget(group_id)
         return group
+
+    def _forget(self, group_id: str) -> None:
+        del self.groups[group_id]
+        self._tentative.discard(group_id)
 
     def _apply_offset(self, record: OffsetRecord) -> None:
         offsets = self._offsets.get(record.group_id)

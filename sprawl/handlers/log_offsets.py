@@ -30,6 +30,7 @@ from sprawl_protocol.messages import (
 from sprawl_protocol.messages import OffsetForLeaderEpochResponseEpochEndOffset as EpochEnd
 
 _NO_ID: Final = UUID(int=0)
+_LEADER_EPOCH_SINCE: Final = 4
 
 
 class LogOffsetHandlers:
@@ -58,6 +59,8 @@ class LogOffsetHandlers:
                     await _find_offset(partition, wanted, request.isolation_level, answer)
                 except ApiError as error:
                     answer.error_code = int(error.code)
+                if context.api_version < _LEADER_EPOCH_SINCE:
+                    answer.leader_epoch = -1
         return response
 
     def delete_records(self, context: RequestContext, request: DeleteRecordsRequest) -> DeleteRecordsResponse:

@@ -41,6 +41,8 @@ log_ = logging.getLogger(__name__)
 INDEX_DIRECTORY: Final = "index.rocksdb"
 _TICK_SECONDS: Final = 1.0
 _CHECKPOINT_SECONDS: Final = 30.0
+_FIRST_RETENTION_SECONDS: Final = 30.0
+"""After the start: time for an operator who started with wrong settings to think again (Kafka waits as long)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,7 +214,8 @@ class LogManager:
 
     async def _tick_for_ever(self) -> None:
         clock = self._runtime.clock
-        next_retention = next_checkpoint = clock.monotonic()
+        next_retention = clock.monotonic() + min(_FIRST_RETENTION_SECONDS, self._settings.retention_check_ms / 1000)
+        next_checkpoint = clock.monotonic() + _CHECKPOINT_SECONDS
         while True:
             await asyncio.sleep(_TICK_SECONDS)
             now_ms, now = clock.wall_ms(), clock.monotonic()

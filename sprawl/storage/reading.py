@@ -5,6 +5,7 @@ A reader that goes on where it stopped costs no look-up: the last places are rem
 
 from __future__ import annotations
 
+import logging
 from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Final
@@ -13,7 +14,11 @@ from sprawl.runtime import Buffer
 from sprawl.storage.index import LogIndex
 from sprawl.storage.segment import Found, Segment, batches_in, checked
 from sprawl.storage.segments import Segments
+from sprawl_protocol.compression import MAX_DECOMPRESSED
+from sprawl_protocol.errors import ProtocolError
 from sprawl_protocol.records import HEADER_SIZE, BatchHeader, records_of
+
+log_ = logging.getLogger(__name__)
 
 _REMEMBERED_PLACES: Final = 64
 _LEAST_READ: Final = 16 * 1024
@@ -165,7 +170,12 @@ class LogFiles:
 
 
 def _record_at(data: memoryview, pos: int, header: BatchHeader, timestamp: int, from_offset: int) -> Located | None:
-    for record in records_of(data, pos):
-        if record.timestamp >= timestamp and record.offset >= from_offset:
-            return Located(record.offset, record.timestamp, header.partition_leader_epoch)
+    try:
+        for record in records_of(data, pos, MAX_DECOMPRESSED):
+            if record.timestamp >= timestamp and record.offset >= from_offset:
+                return Located(record.offset, record.timestamp, header.partition_leader_epoch)
+    except ProtocolError as error:
+        # Its checksum is right, so this is what a producer wrote: the batch counts as a whole, as one record would.
+        log_.warning("the batch at offset %d cannot be looked into: %s", header.base_offset, error)
+        return Located(max(header.base_offset, from_offset), header.max_timestamp, header.partition_leader_epoch)
     return None

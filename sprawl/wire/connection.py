@@ -235,6 +235,10 @@ class Connection(asyncio.BufferedProtocol):
         except Hangup as reason:
             self._hang_up(str(reason))
             return
+        except Exception:
+            log.exception("%s: an answer could not be encoded; closing the connection", self)
+            self.abort()
+            return
         self._settle(slot, answer)
         self._start_what_may_start()
 

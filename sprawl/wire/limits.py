@@ -20,6 +20,8 @@ class ConnectionLimits:
     """From a frame's first byte to its last: a peer that trickles is cut off."""
     max_connections: int = 100_000
     max_connections_per_host: int = 100_000
+    backlog: int = 50
+    """Connections the system keeps waiting to be accepted: Kafka's socket.listen.backlog.size."""
     write_high_water: int = 8 * 1024 * 1024
     """Unsent answer bytes at which a connection stops being read."""
 

@@ -67,7 +67,7 @@ class KafkaListener:
 
     async def open(self) -> None:
         """Raises `OSError` if the address cannot be had."""
-        self._listener = await self._network.listen(self._accept, self.host, self._port)
+        self._listener = await self._network.listen(self._accept, self.host, self._port, backlog=self._limits.backlog)
         self._sweeper = asyncio.create_task(self._sweep(), name=f"sweep {self.name}")
 
     def serve(self) -> None:
