@@ -30,8 +30,8 @@ ALLOCATION_FACTOR: Final = 10
 """A message may become objects of at most this many times its own size, or `FREE_ALLOCATION` if that is more."""
 
 
-def compile_parser(cls: type[Struct], version: int) -> Callable[[Buffer, int], Any]:
-    compiled: Callable[[Buffer, int], Any] = _ParserEmitter().function(
+def compile_parser(cls: type[Struct], version: int) -> Callable[[Buffer, int, int], Any]:
+    compiled: Callable[[Buffer, int, int], Any] = _ParserEmitter().function(
         construct_of(cls, version), f"{cls.__name__} v{version}"
     )
     return compiled
@@ -183,9 +183,9 @@ class _ParserEmitter(_Emitter):
         self.line("    raise ProtocolError('the message ends too early') from None")
         self.line("except UnicodeDecodeError as error:")
         self.line("    raise ProtocolError(f'a string that is not UTF-8: {error.reason}') from None")
-        self.line("if pos != size: trailing(size - pos)")
+        self.line("if size - pos > tail: trailing(size - pos)")
         self.line("return made")
-        return self.define("def compiled(buffer, pos=0):", title)
+        return self.define("def compiled(buffer, pos=0, tail=0):", title)
 
     def flush(self) -> None:
         """Read the waiting fixed-width fields at once."""

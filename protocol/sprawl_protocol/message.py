@@ -173,7 +173,7 @@ class Struct(metaclass=_Declared):
     MIN_VERSION: ClassVar[int] = 0
     MAX_VERSION: ClassVar[int] = LATEST
     FLEXIBLE_FROM: ClassVar[int | None] = None
-    _parsers: ClassVar[dict[int, Callable[[Buffer, int], Any]]]
+    _parsers: ClassVar[dict[int, Callable[[Buffer, int, int], Any]]]
     _builders: ClassVar[dict[int, Callable[[Any], list[Buffer]]]]
 
     def __init_subclass__(cls, versions: str | None = None, flexible: str | None = None, **other: Any) -> None:
@@ -192,15 +192,15 @@ class Struct(metaclass=_Declared):
         return cls.FLEXIBLE_FROM is not None and version >= cls.FLEXIBLE_FROM
 
     @classmethod
-    def parse(cls, buffer: Buffer, version: int, offset: int = 0) -> Self:
+    def parse(cls, buffer: Buffer, version: int, offset: int = 0, tail: int = 0) -> Self:
         """The message that fills `buffer` from `offset` to its end. Bytes fields are views into it.
 
-        Raises `ProtocolError` for anything else.
+        Up to `tail` bytes behind the message are passed over. Raises `ProtocolError` for anything else.
         """
         parser = cls._parsers.get(version)
         if parser is None:
             parser = _compile(cls, version, "parser")
-        return cast(Self, parser(buffer, offset))
+        return cast(Self, parser(buffer, offset, tail))
 
     def build(self, version: int) -> list[Buffer]:
         """The message as buffers to send one behind the other; large bytes fields are passed through, not copied.

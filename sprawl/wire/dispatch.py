@@ -23,6 +23,9 @@ Answer = list[Buffer] | None
 """The buffers to send, length prefix included; None where the client expects no answer."""
 
 API_VERSIONS: Final = int(ApiKey.API_VERSIONS)
+_KNOWN_TAILS: Final = {int(ApiKey.METADATA): 3}
+"""Bytes behind a request that are let pass: librdkafka (2.16 at least) reserves four bytes for the number of topics in
+Metadata, needs one of them in flexible versions, and sends the other three behind. Kafka never looks behind a request."""
 
 
 @dataclass(slots=True)
@@ -69,7 +72,7 @@ class Dispatcher:
             raise ProtocolError(f"API key {header.api_key} is not served here")
         request_type, handler = route
         if request_type.MIN_VERSION <= version <= request_type.MAX_VERSION:
-            request = request_type.parse(frame, version, header.body)
+            request = request_type.parse(frame, version, header.body, _KNOWN_TAILS.get(header.api_key, 0))
         elif header.api_key == API_VERSIONS:
             # A client that speaks a newer ApiVersions than we know must still learn what we know: the handler
             # answers a version it does not know with a version 0 body and error 35 (KIP-511).

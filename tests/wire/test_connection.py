@@ -17,10 +17,10 @@ from sprawl_protocol.errors import ApiError, ErrorCode
 from sprawl_protocol.framing import frame_request
 from sprawl_protocol.message import Request, Response
 from sprawl_protocol.messages import (
-    ApiVersionsRequest,
     ApiVersionsResponse,
     HeartbeatRequest,
     HeartbeatResponse,
+    MetadataResponse,
     ProduceRequest,
     ProduceResponse,
 )
@@ -278,3 +278,15 @@ async def test_draining_answers_what_is_under_way_and_then_closes() -> None:
     assert harness.transport.closed
 
 
+async def test_the_bytes_that_librdkafka_leaves_behind_a_metadata_request_are_let_pass() -> None:
+    seen: list[object] = []
+
+    def metadata(context: RequestContext, request: Any) -> Response:
+        seen.append(request.topics)
+        return MetadataResponse()
+
+    harness = Harness({ApiKey.METADATA: metadata}, ConnectionLimits())
+    frame = bytes.fromhex("0003000d00000003000772646b61666b610000000000010000")
+    harness.receive(struct.pack(">i", len(frame)) + frame)
+    assert seen == [None], "it means no topics, and says all of them: that is how Kafka reads it too"
+    assert not harness.transport.closed
