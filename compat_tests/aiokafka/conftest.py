@@ -58,4 +58,4 @@ async def read(bootstrap: str, topic: str, partition: int = 0) -> list[ConsumerR
         consumer.assign([where])
         await consumer.seek_to_beginning(where)
         end = (await consumer.end_offsets([where]))[where]
-        return await take(consumer, lambda records: end == 0 or bool(records) and records[-1].offset >= end - 1)
+        return await take(consumer, lambda records: end == 0 or (bool(records) and records[-1].offset >= end - 1))

@@ -10,6 +10,7 @@ from aiokafka import TopicPartition
 
 from compat_tests.aiokafka.conftest import Run, consuming, producing, read, take
 from compat_tests.conftest import MakeTopic
+from compat_tests.moments import LATELY
 
 
 @pytest.mark.feature("produce and consume")
@@ -124,7 +125,7 @@ def test_a_topic_of_fifty_partitions(bootstrap: str, new_topic: MakeTopic, run: 
 @pytest.mark.parametrize("kind", ["CreateTime", "LogAppendTime"])
 def test_the_topic_decides_whose_time_counts(bootstrap: str, new_topic: MakeTopic, run: Run, kind: str) -> None:
     topic = new_topic(config={"message.timestamp.type": kind})
-    given, now = 1_600_000_000_123, int(time.time() * 1000)
+    given, now = LATELY + 123, int(time.time() * 1000)
 
     async def scenario() -> None:
         async with producing(bootstrap) as producer:
@@ -141,7 +142,7 @@ def test_the_topic_decides_whose_time_counts(bootstrap: str, new_topic: MakeTopi
 
 @pytest.mark.feature("seek by time")
 def test_offsets_for_times_finds_the_first_record_at_or_after(bootstrap: str, topic: str, run: Run) -> None:
-    start = 1_700_000_000_000
+    start = LATELY
 
     async def scenario() -> None:
         async with producing(bootstrap) as producer:

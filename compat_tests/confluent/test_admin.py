@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 from confluent_kafka import (
-    ConsumerGroupTopicPartitions,
     ConsumerGroupState,
+    ConsumerGroupTopicPartitions,
     KafkaError,
     KafkaException,
     TopicCollection,
@@ -27,6 +27,7 @@ from confluent_kafka.admin import (
 
 from compat_tests.confluent.conftest import MakeConsumer, Produce, read_to_end
 from compat_tests.conftest import MakeTopic
+from compat_tests.moments import LATELY
 from compat_tests.waiting import until
 
 
@@ -207,7 +208,7 @@ def test_the_cluster_is_described(admin: AdminClient, bootstrap: str) -> None:
 def test_offsets_are_listed_by_every_kind_of_spec(topic: str, admin: AdminClient, produce: Produce) -> None:
     times = [1000, 5000, 3000]
     for moment in times:
-        produce(topic, [{"value": b"v", "timestamp": 1_700_000_000_000 + moment}])
+        produce(topic, [{"value": b"v", "timestamp": LATELY + moment}])
     where = TopicPartition(topic, 0)
 
     def offset(spec: OffsetSpec) -> int:
@@ -216,5 +217,5 @@ def test_offsets_are_listed_by_every_kind_of_spec(topic: str, admin: AdminClient
     assert offset(OffsetSpec.earliest()) == 0
     assert offset(OffsetSpec.latest()) == 3
     assert offset(OffsetSpec.max_timestamp()) == 1
-    assert offset(OffsetSpec.for_timestamp(1_700_000_004_000)) == 1
-    assert offset(OffsetSpec.for_timestamp(1_700_000_006_000)) == -1
+    assert offset(OffsetSpec.for_timestamp(LATELY + 4000)) == 1
+    assert offset(OffsetSpec.for_timestamp(LATELY + 6000)) == -1

@@ -11,6 +11,7 @@ from confluent_kafka.admin import AdminClient
 
 from compat_tests.confluent.conftest import MakeConsumer, Produce, Read, read_to_end, take
 from compat_tests.conftest import MakeTopic, StartBroker, create_topic
+from compat_tests.moments import LATELY
 
 
 @pytest.mark.feature("produce and consume")
@@ -130,16 +131,16 @@ def test_a_topic_of_two_hundred_partitions(new_topic: MakeTopic, produce: Produc
 
 @pytest.mark.feature("timestamps")
 def test_create_time_is_what_the_producer_said(topic: str, produce: Produce, read: Read) -> None:
-    produce(topic, [{"value": b"v", "timestamp": 1_600_000_000_123}])
+    produce(topic, [{"value": b"v", "timestamp": LATELY + 123}])
     (record,) = read(topic)
-    assert record.timestamp() == (TIMESTAMP_CREATE_TIME, 1_600_000_000_123)
+    assert record.timestamp() == (TIMESTAMP_CREATE_TIME, LATELY + 123)
 
 
 @pytest.mark.feature("timestamps")
 def test_log_append_time_is_the_brokers(new_topic: MakeTopic, produce: Produce, read: Read) -> None:
     topic = new_topic(config={"message.timestamp.type": "LogAppendTime"})
     before = int(time.time() * 1000)
-    produce(topic, [{"value": b"v", "timestamp": 1_600_000_000_123}] * 10, {"compression.type": "lz4"})
+    produce(topic, [{"value": b"v", "timestamp": LATELY + 123}] * 10, {"compression.type": "lz4"})
     records = read(topic)
     assert len(records) == 10
     for record in records:
@@ -164,7 +165,7 @@ def test_a_consumer_seeks_to_any_offset(topic: str, produce: Produce, new_consum
 def test_offsets_for_times_finds_the_first_record_at_or_after(
     topic: str, produce: Produce, new_consumer: MakeConsumer
 ) -> None:
-    start = 1_700_000_000_000
+    start = LATELY
     records = [{"value": b"%d" % number, "timestamp": start + number * 1000} for number in range(50)]
     produce(topic, records, {"batch.num.messages": 7})
     consumer = new_consumer()

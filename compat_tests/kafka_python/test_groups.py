@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 from kafka import KafkaConsumer, KafkaProducer, OffsetAndMetadata, TopicPartition
 from kafka.errors import CommitFailedError
@@ -22,8 +24,9 @@ def settle(consumers: list[KafkaConsumer], partitions: int, seconds: float = 30.
     """Polls all members until each partition has exactly one owner and every member has its fair share."""
 
     def fair() -> list[set[int]] | None:
-        for consumer in consumers:
-            consumer.poll(timeout_ms=200)
+        # Side by side: one after the other, each would make the others wait in the middle of a rebalance.
+        with ThreadPoolExecutor(len(consumers)) as pool:
+            list(pool.map(lambda consumer: consumer.poll(timeout_ms=200), consumers))
         shares = [owned(consumer) for consumer in consumers]
         whole = sorted(partition for share in shares for partition in share) == list(range(partitions))
         return shares if whole and max(map(len, shares)) - min(map(len, shares)) <= 1 else None

@@ -11,6 +11,7 @@ from kafka import KafkaProducer, TopicPartition
 
 from compat_tests.conftest import MakeTopic
 from compat_tests.kafka_python.conftest import MakeConsumer, MakeProducer, take
+from compat_tests.moments import LATELY
 
 ReadAll = Callable[..., list[Any]]
 
@@ -142,16 +143,16 @@ def test_a_topic_of_a_hundred_partitions(
 
 @pytest.mark.feature("timestamps")
 def test_create_time_is_what_the_producer_said(topic: str, producer: KafkaProducer, read_all: ReadAll) -> None:
-    producer.send(topic, b"v", timestamp_ms=1_600_000_000_123).get(10)
+    producer.send(topic, b"v", timestamp_ms=LATELY + 123).get(10)
     (record,) = read_all(topic)
-    assert (record.timestamp, record.timestamp_type) == (1_600_000_000_123, 0)
+    assert (record.timestamp, record.timestamp_type) == (LATELY + 123, 0)
 
 
 @pytest.mark.feature("timestamps")
 def test_log_append_time_is_the_brokers(new_topic: MakeTopic, producer: KafkaProducer, read_all: ReadAll) -> None:
     topic = new_topic(config={"message.timestamp.type": "LogAppendTime"})
     before = int(time.time() * 1000)
-    answered = producer.send(topic, b"v", timestamp_ms=1_600_000_000_123).get(10)
+    answered = producer.send(topic, b"v", timestamp_ms=LATELY + 123).get(10)
     (record,) = read_all(topic)
     assert record.timestamp_type == 1
     assert before - 1000 <= record.timestamp <= int(time.time() * 1000) + 1000
@@ -176,7 +177,7 @@ def test_a_consumer_seeks_to_any_offset(topic: str, producer: KafkaProducer, new
 def test_offsets_for_times_finds_the_first_record_at_or_after(
     topic: str, producer: KafkaProducer, new_consumer: MakeConsumer
 ) -> None:
-    start = 1_700_000_000_000
+    start = LATELY
     for number in range(50):
         producer.send(topic, b"%d" % number, timestamp_ms=start + number * 1000)
     producer.flush()

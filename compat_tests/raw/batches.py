@@ -8,13 +8,15 @@ from typing import Any
 from kafka.record import MemoryRecords
 from kafka.record.default_records import DefaultRecordBatchBuilder
 
+from compat_tests.moments import LATELY
+
 NO_PRODUCER = (-1, -1, -1)
 
 
 def batch(
     *values: bytes | None,
     producer: tuple[int, int, int] = NO_PRODUCER,
-    timestamp: int = 1_700_000_000_000,
+    timestamp: int = LATELY,
     codec: int = 0,
 ) -> bytes:
     """One v2 batch of these values; `producer` is (id, epoch, first sequence)."""

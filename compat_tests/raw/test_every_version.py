@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from compat_tests import brokers
+from compat_tests.moments import LATELY
 from compat_tests.raw import batches
 from compat_tests.raw.conftest import (
     Connect,
@@ -112,10 +113,10 @@ def list_offsets_scene(scene: Scene) -> None:
 
     assert offset(-2) == (0, 0, -1)
     assert offset(-1) == (0, 10, -1)
-    assert offset(1_700_000_000_005) == (0, 5, 1_700_000_000_005)
-    assert offset(1_800_000_000_000) == (0, -1, -1)
+    assert offset(LATELY + 5) == (0, 5, LATELY + 5)
+    assert offset(LATELY + 100_000) == (0, -1, -1)
     if scene.version >= 7:
-        assert offset(-3) == (0, 9, 1_700_000_000_009)
+        assert offset(-3) == (0, 9, LATELY + 9)
     if scene.version >= 8:
         assert offset(-4)[:2] == (0, 0), "the earliest local offset"
     if scene.version >= 9:
@@ -569,7 +570,7 @@ def test_an_api_in_a_version(
     scene = Scene(connection, topic, id_of(connection, topic), version, new_name)
     for start in range(0, 10, 5):
         values = [b"%d" % number for number in range(start, start + 5)]
-        data = batches.batch(*values, timestamp=1_700_000_000_000 + start)
+        data = batches.batch(*values, timestamp=LATELY + start)
         assert produce(connection, topic, data=data).error_code == 0
     SCENES[name](scene)
 

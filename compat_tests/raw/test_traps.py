@@ -49,7 +49,7 @@ def test_a_client_software_name_that_is_none_is_an_invalid_request(connection: C
 
 
 @pytest.mark.skipif(brokers.is_kafka(), reason="Apache Kafka 4.3 has no ApiVersions v5")
-@pytest.mark.parametrize(("cluster_id", "expected"), [(None, 0), ("another cluster", 104)])
+@pytest.mark.parametrize(("cluster_id", "expected"), [(None, 0), ("another cluster", 129)])
 def test_api_versions_v5_refuses_another_cluster(connection: Connection, cluster_id: str | None, expected: int) -> None:
     def compact(text: str | None) -> bytes:
         return b"\0" if text is None else bytes([len(text) + 1]) + text.encode()

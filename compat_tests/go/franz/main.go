@@ -170,7 +170,7 @@ func timestamps(ctx context.Context) {
 	create(ctx, 1, map[string]*string{"message.timestamp.type": text("LogAppendTime")})
 	c := client()
 	defer c.Close()
-	old := time.UnixMilli(1_600_000_000_000)
+	old := time.Now().Add(-time.Hour)
 	check(c.ProduceSync(ctx, &kgo.Record{Topic: topic, Value: []byte("v"), Timestamp: old}).FirstErr() == nil, "produce")
 	record := read(ctx, 1)[0]
 	check(record.Attrs.TimestampType() == 1, "LogAppendTime")
@@ -182,7 +182,7 @@ func seekByTime(ctx context.Context) {
 	c, a := client(), admin()
 	defer c.Close()
 	defer a.Close()
-	start := int64(1_700_000_000_000)
+	start := time.Now().Add(-time.Hour).UnixMilli()
 	for number := int64(0); number < 50; number++ {
 		record := &kgo.Record{Topic: topic, Value: []byte("v"), Timestamp: time.UnixMilli(start + number*1000)}
 		check(c.ProduceSync(ctx, record).FirstErr() == nil, "produce")

@@ -153,7 +153,7 @@ func idempotent() {
 
 func seekByTime() {
 	create(1, nil)
-	start := int64(1_700_000_000_000)
+	start := time.Now().Add(-time.Hour).UnixMilli()
 	messages := numbers(50)
 	for number, message := range messages {
 		message.Timestamp = time.UnixMilli(start + int64(number)*1000)

@@ -15,6 +15,8 @@ import org.apache.kafka.common.header.internals.RecordHeader;
 import org.apache.kafka.common.serialization.*;
 
 public final class Scenarios {
+    // An hour ago: no retention finds it old while a scenario runs.
+    private static final long LATELY = System.currentTimeMillis() - 3_600_000;
     private static String bootstrap;
     private static String topic;
 
@@ -147,7 +149,7 @@ public final class Scenarios {
         long before = System.currentTimeMillis();
         long told;
         try (var producer = producer(Map.of("compression.type", "lz4"))) {
-            told = producer.send(new ProducerRecord<>(topic, 0, 1_600_000_000_000L, null, bytes("v"))).get().timestamp();
+            told = producer.send(new ProducerRecord<>(topic, 0, LATELY, null, bytes("v"))).get().timestamp();
         }
         var record = readAll(0, 1).get(0);
         equal(record.timestampType().toString(), "LogAppendTime");
@@ -157,7 +159,7 @@ public final class Scenarios {
 
     static void seekByTime() throws Exception {
         create(1, Map.of());
-        long start = 1_700_000_000_000L;
+        long start = LATELY;
         try (var producer = producer(Map.of()); var consumer = consumer(Map.of())) {
             for (int number = 0; number < 50; number++) {
                 producer.send(new ProducerRecord<>(topic, 0, start + number * 1000L, null, bytes("" + number)));
@@ -293,12 +295,12 @@ public final class Scenarios {
         var where = new TopicPartition(topic, 0);
         try (var admin = admin(); var producer = producer(Map.of())) {
             for (long moment : new long[] {1000, 5000, 3000}) {
-                producer.send(new ProducerRecord<>(topic, 0, 1_700_000_000_000L + moment, null, bytes("v"))).get();
+                producer.send(new ProducerRecord<>(topic, 0, LATELY + moment, null, bytes("v"))).get();
             }
             equal(offset(admin, where, OffsetSpec.earliest()), 0L);
             equal(offset(admin, where, OffsetSpec.latest()), 3L);
             equal(offset(admin, where, OffsetSpec.maxTimestamp()), 1L);
-            equal(offset(admin, where, OffsetSpec.forTimestamp(1_700_000_004_000L)), 1L);
+            equal(offset(admin, where, OffsetSpec.forTimestamp(LATELY + 4000)), 1L);
             equal(admin.deleteRecords(Map.of(where, RecordsToDelete.beforeOffset(2))).lowWatermarks().get(where).get().lowWatermark(), 2L);
             equal(offset(admin, where, OffsetSpec.earliest()), 2L);
         }
