@@ -21,7 +21,7 @@ _ZSTD_SINCE_PRODUCE = 7
 _NO_LIMIT = 2**63 - 1
 _ALWAYS_WALKED: Final = 32
 """Batches of so few records are walked record by record, which costs less than 20 us; larger ones only where the
-settings of the topic need it. A producer of nonsense under a right checksum is not worth half a microsecond of every record
+topic's settings need it. A producer of nonsense under a right checksum is not worth half a microsecond of each record
 of all others."""
 
 _CODEC_OF: Final[dict[str, Codec | None]] = {

@@ -25,7 +25,7 @@ Answer = list[Buffer] | None
 API_VERSIONS: Final = int(ApiKey.API_VERSIONS)
 _KNOWN_TAILS: Final = {int(ApiKey.METADATA): 3}
 """Bytes behind a request that are let pass: librdkafka (2.16 at least) reserves four bytes for the number of topics in
-Metadata, needs one of them in flexible versions, and sends the other three behind. Kafka never looks behind a request."""
+Metadata, needs one of them in flexible versions, and sends the others behind. Kafka never looks behind a request."""
 
 
 @dataclass(slots=True)
