@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from sprawl.wire.dispatch import Handler, Hangup, RequestContext
+from sprawl.wire.dispatch import Handler, Hangup, Later, RequestContext
 from sprawl_protocol.api import ApiKey
 
-__all__ = ["Handler", "HandlerFamily", "Hangup", "RequestContext"]
+__all__ = ["Handler", "HandlerFamily", "Hangup", "Later", "RequestContext"]
 
 
 class HandlerFamily(Protocol):

@@ -6,13 +6,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from typing import Final
 
-from sprawl.handlers.context import Handler, Hangup, RequestContext
+from sprawl.handlers.context import Handler, Hangup, Later, RequestContext
+from sprawl.handlers.impatience import Impatience
 from sprawl.partitions.append import check_produce
-from sprawl.partitions.partition import Appended
+from sprawl.partitions.partition import Appended, Commit
 from sprawl.routing.router import Router
 from sprawl.security.access import Authorizer, Operation, topic
 from sprawl_protocol.api import ApiKey
@@ -34,14 +34,13 @@ class ProduceHandlers:
         self._router = router
         self._authorizer = authorizer
         self._now_ms = now_ms
+        self._impatience = Impatience()
 
     def routes(self) -> dict[ApiKey, Handler]:
         return {ApiKey.PRODUCE: self.produce}
 
-    def produce(
-        self, context: RequestContext, request: ProduceRequest
-    ) -> ProduceResponse | asyncio.Future[ProduceResponse] | None:
-        answer = _Answer()
+    def produce(self, context: RequestContext, request: ProduceRequest) -> ProduceResponse | Later | None:
+        answer = _Answer(self._impatience)
         for topic_data in request.topic_data:
             answers = TopicProduceResponse(name=topic_data.name, topic_id=topic_data.topic_id)
             answer.response.responses.append(answers)
@@ -58,7 +57,7 @@ class ProduceHandlers:
                     partition_answer.log_start_offset = appended.log_start_offset
                     answer.expect(partition_answer, appended)
         if request.acks == 0:
-            answer.hang_up_on_failure(context)
+            answer.hang_up_on_failure()
             return None
         return answer.now_or_later(request.timeout_ms)
 
@@ -87,29 +86,24 @@ def _refuse(answer: PartitionProduceResponse, error: ApiError) -> None:
     answer.log_start_offset = -1
 
 
-class _Answer:
-    """Collects the partitions' outcomes of one request; complete once the last one is known."""
+class _Answer(Later):
+    """Collects the partitions' outcomes of one request; settled once the last one is known, or at the timeout."""
 
-    __slots__ = ("_awaited", "_future", "_timer", "_waiting", "response")
+    __slots__ = ("_impatience", "_open", "_waiting", "deadline", "response")
 
-    def __init__(self) -> None:
+    def __init__(self, impatience: Impatience) -> None:
+        super().__init__()
         self.response = ProduceResponse()
-        self._waiting: list[tuple[PartitionProduceResponse, asyncio.Future[int]]] = []
-        self._awaited = 0
-        self._future: asyncio.Future[ProduceResponse] | None = None
-        self._timer: asyncio.TimerHandle | None = None
+        self.deadline = 0.0
+        self._impatience = impatience
+        self._waiting: list[tuple[PartitionProduceResponse, Commit]] = []
+        self._open = 0
 
     def expect(self, answer: PartitionProduceResponse, appended: Appended) -> None:
-        if not appended.committed.done():
-            self._waiting.append((answer, appended.committed))
-        elif (error := appended.committed.exception()) is not None:
-            assert isinstance(error, ApiError)
-            _refuse(answer, error)
+        self._waiting.append((answer, appended.commit))
 
-    def hang_up_on_failure(self, context: RequestContext) -> None:
+    def hang_up_on_failure(self) -> None:
         """Nobody waits for an acks=0 answer; a refusal still has to be felt."""
-        for _, committed in self._waiting:
-            committed.add_done_callback(_ignore_outcome)
         for answers in self.response.responses:
             for answer in answers.partition_responses:
                 if answer.error_code:
@@ -118,46 +112,35 @@ class _Answer:
                         f"{ErrorCode(answer.error_code).name}: {answer.error_message}"
                     )
 
-    def now_or_later(self, timeout_ms: int) -> ProduceResponse | asyncio.Future[ProduceResponse]:
-        if not self._waiting:
+    def now_or_later(self, timeout_ms: int) -> ProduceResponse | Later:
+        self._open = 1 + len(self._waiting)
+        for _, commit in self._waiting:
+            commit.when_settled(self._one_known)
+        self._one_known()
+        if self.settled:
             return self.response
-        loop = asyncio.get_running_loop()
-        self._awaited = len(self._waiting)
-        self._future = loop.create_future()
-        self._timer = loop.call_later(max(timeout_ms, 0) / 1000, self._give_up)
-        for _, committed in self._waiting:
-            committed.add_done_callback(self._one_known)
-        return self._future
+        self._impatience.watch(self, timeout_ms / 1000)
+        return self
 
-    def _one_known(self, _: asyncio.Future[int]) -> None:
-        self._awaited -= 1
-        if self._awaited == 0:
-            self._complete()
+    def _one_known(self) -> None:
+        self._open -= 1
+        if self._open == 0 and not self.settled:
+            for answer, commit in self._waiting:
+                if commit.error is not None:
+                    _refuse(answer, commit.error)
+            self.settle(self.response)
 
-    def _give_up(self) -> None:
-        for answer, committed in self._waiting:
-            if not committed.done():
-                _refuse(
-                    answer,
-                    ApiError(
-                        ErrorCode.REQUEST_TIMED_OUT,
-                        "the records were appended, but not known to be safe within the request's timeout",
-                    ),
-                )
-        self._complete()
-
-    def _complete(self) -> None:
-        assert self._future is not None and self._timer is not None
-        self._timer.cancel()
-        for answer, committed in self._waiting:
-            if committed.done() and not committed.cancelled() and (error := committed.exception()) is not None:
-                assert isinstance(error, ApiError)
-                _refuse(answer, error)
-        if not self._future.done():
-            self._future.set_result(self.response)
+    def give_up(self) -> None:
+        """The request's timeout has passed."""
+        for answer, commit in self._waiting:
+            if not commit.settled:
+                _refuse(answer, _TIMED_OUT)
+            elif commit.error is not None:
+                _refuse(answer, commit.error)
+        self.settle(self.response)
 
 
-def _ignore_outcome(committed: asyncio.Future[int]) -> None:
-    """Retrieve the outcome, so that asyncio does not report an exception that nobody was to see."""
-    if not committed.cancelled():
-        committed.exception()
+_TIMED_OUT: Final = ApiError(
+    ErrorCode.REQUEST_TIMED_OUT,
+    "the records were appended, but not known to be safe within the request's timeout",
+)

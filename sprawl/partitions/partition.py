@@ -45,7 +45,7 @@ class Partition:
         self.isr = tuple(isr)
         self._now_ms = now_ms
         self._high_watermark = log.durable_offset
-        self._awaiting_commit: deque[tuple[int, asyncio.Future[int]]] = deque()
+        self._awaiting_commit: deque[Commit] = deque()
         self._awaiting_records: dict[FetchWait, None] = {}
         """In the order they came."""
         self._closed: ApiError | None = None
@@ -77,7 +77,7 @@ class Partition:
     def append(self, buffer: memoryview, batches: list[tuple[int, BatchHeader]], *, all_replicas: bool) -> Appended:
         """Append validated batches of one producer.
 
-        Returns at once; `Appended.committed` completes with the high watermark once it has passed the last record.
+        Returns at once; `Appended.commit` is settled once the high watermark has passed the last record.
         A batch that this producer sent before is not appended again: it waits for, and answers with, its first place.
         Raises `ApiError` when nothing was appended.
         """
@@ -98,13 +98,13 @@ class Partition:
             info.base_offset, info.log_append_time_ms, log.log_start_offset, self._commit_of(info.last_offset)
         )
 
-    def _commit_of(self, last_offset: int) -> asyncio.Future[int]:
-        committed: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+    def _commit_of(self, last_offset: int) -> Commit:
+        commit = Commit(last_offset)
         if last_offset < self._high_watermark:
-            committed.set_result(self._high_watermark)
+            commit.settle(None)
         else:
-            self._awaiting_commit.append((last_offset, committed))
-        return committed
+            self._awaiting_commit.append(commit)
+        return commit
 
     # -- reading --------------------------------------------------------------------------------------------
 
@@ -189,45 +189,78 @@ class Partition:
             return
         self._high_watermark = committed
         waiting = self._awaiting_commit
-        while waiting and waiting[0][0] < committed:
-            _, future = waiting.popleft()
-            if not future.done():
-                future.set_result(committed)
+        while waiting and waiting[0].last_offset < committed:
+            waiting.popleft().settle(None)
         self._wake_fetches()
 
     def _log_rejected(self, first_offset: int, reason: ApiError) -> None:
         """The log took back what it could not write, from `first_offset` on: nobody was told that it is safe."""
-        kept: deque[tuple[int, asyncio.Future[int]]] = deque()
-        for last_offset, future in self._awaiting_commit:
-            if last_offset < first_offset:
-                kept.append((last_offset, future))
-            elif not future.done():
-                future.set_exception(ApiError(reason.code, reason.message))
-        self._awaiting_commit = kept
+        waiting, self._awaiting_commit = self._awaiting_commit, deque()
+        for commit in waiting:
+            if commit.last_offset < first_offset:
+                self._awaiting_commit.append(commit)
+            else:
+                commit.settle(reason)
 
     def _refuse_all_commits(self, reason: ApiError) -> None:
         waiting, self._awaiting_commit = self._awaiting_commit, deque()
-        for _, future in waiting:
-            if not future.done():
-                future.set_exception(ApiError(reason.code, reason.message))
+        for commit in waiting:
+            commit.settle(reason)
 
     def _wake_fetches(self) -> None:
         for waiter in list(self._awaiting_records):
             waiter.wake()
 
 
+class Commit:
+    """The promise that records will be committed, or refused. Settled once, by the partition.
+
+    A callback and not a future: what waits is run at once, not a turn of the event loop later, which for a producer of
+    single records is a good part of the time an answer takes.
+    """
+
+    __slots__ = ("_waiting", "error", "last_offset", "settled")
+
+    def __init__(self, last_offset: int) -> None:
+        self.last_offset = last_offset
+        self.settled = False
+        self.error: ApiError | None = None
+        self._waiting: Callable[[], None] | None = None
+
+    def settle(self, error: ApiError | None) -> None:
+        assert not self.settled, "a commit is settled once"
+        self.settled = True
+        self.error = error
+        if self._waiting is not None:
+            self._waiting()
+
+    def when_settled(self, callback: Callable[[], None]) -> None:
+        """One callback, called at once if it is settled already."""
+        if self.settled:
+            callback()
+        else:
+            self._waiting = callback
+
+    async def wait(self) -> None:
+        """Raises the `ApiError` it was refused with."""
+        if not self.settled:
+            waiting: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self.when_settled(lambda: None if waiting.done() else waiting.set_result(None))
+            await waiting
+        if self.error is not None:
+            raise ApiError(self.error.code, self.error.message)
+
+
 class Appended:
     """Where records went, and when they are committed."""
 
-    __slots__ = ("base_offset", "committed", "log_append_time_ms", "log_start_offset")
+    __slots__ = ("base_offset", "commit", "log_append_time_ms", "log_start_offset")
 
-    def __init__(
-        self, base_offset: int, log_append_time_ms: int, log_start_offset: int, committed: asyncio.Future[int]
-    ) -> None:
+    def __init__(self, base_offset: int, log_append_time_ms: int, log_start_offset: int, commit: Commit) -> None:
         self.base_offset = base_offset
         self.log_append_time_ms = log_append_time_ms
         self.log_start_offset = log_start_offset
-        self.committed = committed
+        self.commit = commit
 
 
 class FetchWait:

@@ -45,12 +45,15 @@ class KeyedLog:
                 f"{target} is at leader epoch {target.leader_epoch}, its coordinator at {expected_epoch}",
             )
         now_ms = self._clock.wall_ms()
-        committed = None
+        appended = None
         for chunk in _chunks(records):
             batch = build_batch([Record(0, now_ms, key, value, []) for key, value in chunk], base_offset=0)
             view = memoryview(batch)
-            committed = target.append(view, headers(view), all_replicas=True).committed
-        return await committed if committed is not None else target.high_watermark
+            appended = target.append(view, headers(view), all_replicas=True)
+        if appended is None:
+            return target.high_watermark
+        await appended.commit.wait()
+        return appended.commit.last_offset + 1
 
     async def read_all(self, partition: int) -> AsyncIterator[KeyValue]:
         """Everything committed, oldest first."""

@@ -18,11 +18,12 @@ from collections.abc import Callable
 from typing import cast
 
 from sprawl.security.access import Principal
-from sprawl.wire.dispatch import Answer, Deferred, Dispatcher, Hangup
+from sprawl.wire.dispatch import Answer, Deferred, Dispatcher, Hangup, Later
 from sprawl.wire.limits import ConnectionLimits, RequestMemory
 from sprawl_protocol.api import ApiKey
 from sprawl_protocol.errors import ApiError, ErrorCode, ProtocolError
 from sprawl_protocol.framing import FrameReader
+from sprawl_protocol.message import Response
 
 log = logging.getLogger(__name__)
 
@@ -209,32 +210,41 @@ class Connection(asyncio.BufferedProtocol):
             log.exception("%s: a handler failed; closing the connection", self)
             self.abort()
             return
-        if isinstance(outcome, Deferred):
+        if not isinstance(outcome, Deferred):
+            self._settle(slot, outcome)
+        elif isinstance(outcome.result, Later):
+            outcome.result.when_settled(lambda response: self._answer(slot, outcome, response))
+        else:
             work: asyncio.Future[object] = asyncio.ensure_future(outcome.result)
             slot.work = work
             work.add_done_callback(lambda done: self._finish(slot, outcome, done))
-        else:
-            self._settle(slot, outcome)
 
     def _finish(self, slot: _Slot, deferred: Deferred, done: asyncio.Future[object]) -> None:
         if done.cancelled() or self._transport is None:
             return
         error = done.exception()
+        if error is None:
+            self._answer(slot, deferred, done.result())  # type: ignore[arg-type]
+            return
+        if isinstance(error, Hangup):
+            self._hang_up(str(error))
+            return
+        if not isinstance(error, ApiError):
+            log.error("%s: a handler failed: %r", self, error, exc_info=error)
+            error = ApiError(ErrorCode.UNKNOWN_SERVER_ERROR, "the broker failed on this request; its log says why")
         try:
-            if error is None:
-                answer = deferred.encode(done.result())  # type: ignore[arg-type]
-            elif isinstance(error, ApiError):
-                answer = deferred.refuse(error)
-            elif isinstance(error, Hangup):
-                raise error
-            else:
-                log.error("%s: a handler failed: %r", self, error, exc_info=error)
-                answer = deferred.refuse(
-                    ApiError(ErrorCode.UNKNOWN_SERVER_ERROR, "the broker failed on this request; its log says why")
-                )
+            answer = deferred.refuse(error)
         except Hangup as reason:
             self._hang_up(str(reason))
             return
+        self._settle(slot, answer)
+        self._start_what_may_start()
+
+    def _answer(self, slot: _Slot, deferred: Deferred, response: Response | None) -> None:
+        if self._transport is None:
+            return
+        try:
+            answer = deferred.encode(response)
         except Exception:
             log.exception("%s: an answer could not be encoded; closing the connection", self)
             self.abort()

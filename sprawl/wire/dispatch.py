@@ -43,7 +43,31 @@ class RequestContext:
     software_version: str = ""
 
 
-Handler = Callable[[RequestContext, Any], Response | Awaitable[Response | None] | None]
+class Later:
+    """An answer that a handler will have soon, handed over without a turn of the event loop in between."""
+
+    __slots__ = ("_callback", "_response", "settled")
+
+    def __init__(self) -> None:
+        self.settled = False
+        self._response: Response | None = None
+        self._callback: Callable[[Response | None], None] | None = None
+
+    def settle(self, response: Response | None) -> None:
+        assert not self.settled, "an answer is given once"
+        self.settled = True
+        self._response = response
+        if self._callback is not None:
+            self._callback(response)
+
+    def when_settled(self, callback: Callable[[Response | None], None]) -> None:
+        if self.settled:
+            callback(self._response)
+        else:
+            self._callback = callback
+
+
+Handler = Callable[[RequestContext, Any], Response | Awaitable[Response | None] | Later | None]
 """None as the answer means that the client expects none (Produce with acks=0)."""
 
 
@@ -110,7 +134,7 @@ class Deferred:
 
     header: RequestHeader
     request_type: type[Request]
-    result: Awaitable[Response | None]
+    result: Awaitable[Response | None] | Later
 
     def encode(self, response: Response | None) -> Answer:
         return _encode(self.header, response)
