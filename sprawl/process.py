@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import gc
 import logging
 import os
 import signal
@@ -99,6 +100,7 @@ async def _serve(config: BrokerConfig, runtime: Runtime) -> int:
             log.info("told to stop while starting")
             return await _stopped(node, config)
         running.started = True
+        _calm_the_collector()
         seconds = seconds_since_start() or runtime.clock.monotonic() - began
         log.info("ready in %.2f s: %s", seconds, _where(node))
         if await _first_of(node.failed(), stop):
@@ -122,6 +124,17 @@ async def _serve(config: BrokerConfig, runtime: Runtime) -> int:
         vitals.stop()
         if pages is not None:
             await pages.stop()
+
+
+def _calm_the_collector() -> None:
+    """What is there once a node serves stays: modules, classes, metadata. It need not be walked again and again.
+
+    Requests leave no cycles behind, so that collections find next to nothing; at Python's own thresholds they took a
+    tenth of the time of a one-record produce request.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
 
 
 async def _first_of(work: Coroutine[object, object, object], stop: asyncio.Event) -> bool:

@@ -231,8 +231,9 @@ class Commit:
         assert not self.settled, "a commit is settled once"
         self.settled = True
         self.error = error
-        if self._waiting is not None:
-            self._waiting()
+        waiting, self._waiting = self._waiting, None  # no cycle must be left for the garbage collector
+        if waiting is not None:
+            waiting()
 
     def when_settled(self, callback: Callable[[], None]) -> None:
         """One callback, called at once if it is settled already."""

@@ -57,8 +57,9 @@ class Later:
         assert not self.settled, "an answer is given once"
         self.settled = True
         self._response = response
-        if self._callback is not None:
-            self._callback(response)
+        callback, self._callback = self._callback, None  # no cycle must be left for the garbage collector
+        if callback is not None:
+            callback(response)
 
     def when_settled(self, callback: Callable[[Response | None], None]) -> None:
         if self.settled:
