@@ -1,4 +1,5 @@
-"""Fixtures every client's tests share: a broker for the whole session, brokers with settings of their own, fresh topics."""
+"""Fixtures every client's tests share: a broker for the whole session, brokers with settings of their own, fresh
+topics."""
 
 from __future__ import annotations
 

@@ -1,7 +1,10 @@
-"""The matrix of clients and features: gathered from the tests' outcomes, shown at the end, written to `docs/compatibility.md`.
+"""The matrix of clients and features: gathered from the tests' outcomes, shown at the end, written to
+`docs/compatibility.md`.
 
-A pytest plugin. In: each test's report, with the client (its folder) and the feature (its marker) attached as properties, so that it works
-across xdist workers. Out: a table in the terminal, and the page, which holds nothing that changes from run to run without cause
+A pytest plugin. In: each test's report, with the client (its folder) and the feature (its marker) attached as
+properties, so that it works
+across xdist workers. Out: a table in the terminal, and the page, which holds nothing that changes from run to run
+without cause
 (no times, no dates). The page is written only by a whole run against Sprawl.
 """
 
@@ -110,7 +113,8 @@ class Matrix:
         lines = [
             "# Which clients work, and with what",
             "",
-            "Written by `make test` from what the tests in `compat_tests/` found: each client, unmodified, against a broker started by",
+            "Written by `make test` from what the tests in `compat_tests/` found: each client, unmodified, against a "
+            "broker started by",
             "`sprawl start`. The same tests hold for Apache Kafka (`SPRAWL_COMPAT_TARGET=kafka`).",
             "",
             f"Tested: {brokers.describe()}.",

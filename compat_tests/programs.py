@@ -1,4 +1,5 @@
-"""Small programs in other languages: each is called with a broker, a scenario and a name, and ends with `held` if the scenario did."""
+"""Small programs in other languages: each is called with a broker, a scenario and a name, and ends with `held` if the
+scenario did."""
 
 from __future__ import annotations
 
@@ -10,7 +11,8 @@ SECONDS = 100.0
 
 
 def caller(command: list[str], bootstrap: str, new_name: Callable[[], str]) -> Scenario:
-    """`scenario(name, *options)`: runs the program on a topic (and group) name of its own, and fails with what it said."""
+    """`scenario(name, *options)`: runs the program on a topic (and group) name of its own, and fails with what it
+    said."""
 
     def run(scenario: str, *options: str) -> None:
         arguments = [*command, bootstrap, scenario, new_name(), *options]

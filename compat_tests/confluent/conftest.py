@@ -36,7 +36,8 @@ def new_consumer(bootstrap: str, closing_all: ExitStack, new_name: Callable[[], 
 
 @pytest.fixture
 def produce(bootstrap: str) -> Produce:
-    """Sends `records` (keyword arguments of `Producer.produce`) to a topic; gives the delivered messages in the order sent."""
+    """Sends `records` (keyword arguments of `Producer.produce`) to a topic; gives the delivered messages in the order
+    sent."""
 
     def send(topic: str, records: list[dict[str, Any]], settings: dict[str, Any] | None = None) -> list[Message]:
         producer = Producer({"bootstrap.servers": bootstrap, "linger.ms": 5, **(settings or {})})

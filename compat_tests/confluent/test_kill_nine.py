@@ -1,6 +1,7 @@
 """SIGKILL in the middle of an idempotent load, again and again: nothing lost, nothing twice, order kept.
 
-Each record carries its number within its partition. After the last round the log of each partition has to read 0, 1, 2, ... without a gap
+Each record carries its number within its partition. After the last round the log of each partition has to read 0, 1,
+2, ... without a gap
 or a repetition, and every acknowledged record has to be at the offset its acknowledgement told.
 """
 

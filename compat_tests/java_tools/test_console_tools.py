@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 from collections.abc import Callable
@@ -116,7 +117,7 @@ def test_settings_are_altered_and_described(topic: str, tool: Tool) -> None:
 def test_records_are_deleted_and_offsets_told(topic: str, tool: Tool, tmp_path: Path) -> None:
     tool("console-producer", "--topic", topic, given="1\n2\n3\n4\n5\n")
     wanted = tmp_path / "delete.json"
-    wanted.write_text('{"version": 1, "partitions": [{"topic": "%s", "partition": 0, "offset": 3}]}' % topic)
+    wanted.write_text(json.dumps({"version": 1, "partitions": [{"topic": topic, "partition": 0, "offset": 3}]}))
     assert "low_watermark: 3" in tool("delete-records", "--offset-json-file", str(wanted))
     assert f"{topic}:0:3" in tool("get-offsets", "--topic", topic, "--time", "earliest")
     assert f"{topic}:0:5" in tool("get-offsets", "--topic", topic, "--time", "latest")

@@ -106,13 +106,13 @@ def watched(broker: Server, at_most: int, at_least: int = 0) -> Iterator[None]:
 def send(broker: Server, data: bytes, *, finish: bool = False) -> bytes:
     """Sends and waits until the broker closes; gives what it said. `finish`: says that no more will come."""
     said = bytearray()
-    with socket.create_connection(("127.0.0.1", broker.port), timeout=20) as peer:
-        with contextlib.suppress(ConnectionError):
-            peer.sendall(data)
-            if finish:
-                peer.shutdown(socket.SHUT_WR)
-            while part := peer.recv(65536):
-                said += part
+    peer = socket.create_connection(("127.0.0.1", broker.port), timeout=20)
+    with peer, contextlib.suppress(ConnectionError):
+        peer.sendall(data)
+        if finish:
+            peer.shutdown(socket.SHUT_WR)
+        while part := peer.recv(65536):
+            said += part
     return bytes(said)
 
 

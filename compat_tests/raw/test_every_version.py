@@ -1,6 +1,7 @@
 """Every API this broker must have, asked in every version between Kafka's least and greatest, and answered sensibly.
 
-Each scenario builds a request for a version and checks the answer. The versions are those of Kafka 4.4; where the target is an older Kafka
+Each scenario builds a request for a version and checks the answer. The versions are those of Kafka 4.4; where the
+target is an older Kafka
 that lacks one, or kafka-python has no schema of it, the case is skipped and says so.
 """
 

@@ -1,4 +1,5 @@
-"""One connection to a broker, spoken by hand: frames out, frames in, and messages as kafka-python's schemas read them."""
+"""One connection to a broker, spoken by hand: frames out, frames in, and messages as kafka-python's schemas read
+them."""
 
 from __future__ import annotations
 

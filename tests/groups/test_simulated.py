@@ -60,7 +60,7 @@ class Broker:
         await self.logs.start()
         await self.partitions.start(self.image)
         self.groups.start()
-        while (await self._any_offset()) is ErrorCode.COORDINATOR_LOAD_IN_PROGRESS:  # noqa: ASYNC110
+        while (await self._any_offset()) is ErrorCode.COORDINATOR_LOAD_IN_PROGRESS:
             await asyncio.sleep(0.001)
 
     async def _any_offset(self) -> ErrorCode:

@@ -1,9 +1,13 @@
-"""A real Apache Kafka on this machine, to compare with: found by Maven, kept in `.cache/kafka/<version>/`, run as a child process.
+"""A real Apache Kafka on this machine, to compare with: found by Maven, kept in `.cache/kafka/<version>/`, run as a
+child process.
 
-In: a port (or none: a free one is taken) and settings in Kafka's own names. Out: a running combined-mode broker (KRaft, one
-node) and its process id. It knows nothing of Sprawl, and names no host to download from: Maven's own configuration decides.
+In: a port (or none: a free one is taken) and settings in Kafka's own names. Out: a running combined-mode broker
+(KRaft, one
+node) and its process id. It knows nothing of Sprawl, and names no host to download from: Maven's own configuration
+decides.
 
-"Newest complete set" means the newest version of `kafka-tools`, which Kafka publishes last; the broker of the same version is taken
+"Newest complete set" means the newest version of `kafka-tools`, which Kafka publishes last; the broker of the same
+version is taken
 with it. Run as a program, it starts a broker and waits: `python -m tools.bench.kafka_dist --port 9092`.
 """
 
@@ -109,7 +113,8 @@ def answers_kafka(port: int) -> bool:
 
 
 class KafkaServer:
-    """One Kafka broker as a child process over a directory that outlives restarts. A context manager: leaving stops it."""
+    """One Kafka broker as a child process over a directory that outlives restarts. A context manager: leaving stops
+    it."""
 
     def __init__(
         self,

@@ -139,7 +139,7 @@ def test_clocks_differ_and_jump_but_monotonic_time_does_not(world: Simulation) -
 
 def test_node_that_never_sleeps_does_not_stop_the_world(world: Simulation) -> None:
     async def spin() -> None:
-        while True:  # noqa: ASYNC110 - that it never waits is the point
+        while True:
             await asyncio.sleep(0)
 
     async def scenario() -> None:
@@ -188,7 +188,7 @@ def test_waiting_for_nothing_is_found_out(world: Simulation) -> None:
 
 def test_run_has_an_end(world: Simulation) -> None:
     async def tick() -> None:
-        while True:  # noqa: ASYNC110 - that it never ends is the point
+        while True:
             await asyncio.sleep(1)
 
     with pytest.raises(TimeLimitError):

@@ -1,6 +1,8 @@
-"""The loads, each run in a child process: `python -m tools.bench.versus_kafka.loads produce|fetch|single ...` prints one line of JSON.
+"""The loads, each run in a child process: `python -m tools.bench.versus_kafka.loads produce|fetch|single ...` prints
+one line of JSON.
 
-Connections and first metadata are not timed: each load first exchanges a few records. The broker's CPU time is read (by its process id)
+Connections and first metadata are not timed: each load first exchanges a few records. The broker's CPU time is read
+(by its process id)
 where the clock is, so that it covers the same work.
 """
 

@@ -1,6 +1,7 @@
 """librdkafka by ctypes: whole arrays of records per call, so that the broker is what is measured and not Python.
 
-The library is the one inside the confluent-kafka package. Only what the loads need is declared. Payloads are neither copied nor freed
+The library is the one inside the confluent-kafka package. Only what the loads need is declared. Payloads are neither
+copied nor freed
 by librdkafka: all records of a load share one buffer, which lives as long as its producer.
 """
 
