@@ -12,6 +12,9 @@ from kafka.admin import KafkaAdminClient
 
 from compat_tests.waiting import Deadline
 
+#: Long enough for a whole rebalance: kafka-python 3.0.12 stops its heartbeats for good if `poll` times out between the
+#: answers of JoinGroup and SyncGroup. A poll returns as soon as there are records.
+POLL_MS = 1000
 MakeProducer = Callable[..., KafkaProducer]
 MakeConsumer = Callable[..., KafkaConsumer]
 
@@ -69,6 +72,6 @@ def take(consumer: KafkaConsumer, enough: Callable[[list[Any]], bool], seconds: 
     deadline, records = Deadline(seconds), []
     while not enough(records):
         assert not deadline.over, f"only {len(records)} records within {seconds:.0f} s"
-        for batch in consumer.poll(timeout_ms=200).values():
+        for batch in consumer.poll(timeout_ms=POLL_MS).values():
             records.extend(batch)
     return records

@@ -11,7 +11,7 @@ from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient, Ne
 from kafka.errors import NoError
 
 from compat_tests.conftest import MakeTopic
-from compat_tests.kafka_python.conftest import MakeConsumer, take
+from compat_tests.kafka_python.conftest import POLL_MS, MakeConsumer, take
 from compat_tests.waiting import until
 
 
@@ -104,7 +104,7 @@ def test_groups_are_listed_described_and_deleted(
     topic: str, kadmin: KafkaAdminClient, new_consumer: MakeConsumer, group: str
 ) -> None:
     consumer = new_consumer(topic, group_id=group, client_id="the-one")
-    until("the member's partitions", lambda: consumer.poll(timeout_ms=100) or consumer.assignment())
+    until("the member's partitions", lambda: consumer.poll(timeout_ms=POLL_MS) or consumer.assignment())
     assert group in {each["group_id"] for each in kadmin.list_groups()}
     described = kadmin.describe_groups([group])[group]
     assert (described["group_state"], described["protocol_type"]) == ("Stable", "consumer")

@@ -9,7 +9,7 @@ from kafka import KafkaProducer, TopicPartition, errors
 from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient
 
 from compat_tests.conftest import MakeTopic, StartBroker
-from compat_tests.kafka_python.conftest import MakeConsumer, MakeProducer
+from compat_tests.kafka_python.conftest import POLL_MS, MakeConsumer, MakeProducer
 
 pytestmark = pytest.mark.feature("errors")
 
@@ -35,7 +35,7 @@ def test_an_offset_out_of_range_is_told(topic: str, producer: KafkaProducer, new
     consumer.seek(where, 99)
     with pytest.raises(errors.OffsetOutOfRangeError):
         for _ in range(50):
-            consumer.poll(timeout_ms=200)
+            consumer.poll(timeout_ms=POLL_MS)
 
 
 def test_a_topic_that_exists_is_not_created_again(topic: str, kadmin: KafkaAdminClient) -> None:

@@ -9,7 +9,7 @@ from kafka import KafkaConsumer, KafkaProducer, OffsetAndMetadata, TopicPartitio
 from kafka.errors import CommitFailedError
 
 from compat_tests.conftest import MakeTopic
-from compat_tests.kafka_python.conftest import MakeConsumer, MakeProducer, take
+from compat_tests.kafka_python.conftest import POLL_MS, MakeConsumer, MakeProducer, take
 from compat_tests.waiting import until
 
 #: The least a broker allows by default; the tests that wait for a member to be missed take as long.
@@ -26,7 +26,7 @@ def settle(consumers: list[KafkaConsumer], partitions: int, seconds: float = 30.
     def fair() -> list[set[int]] | None:
         # Side by side: one after the other, each would make the others wait in the middle of a rebalance.
         with ThreadPoolExecutor(len(consumers)) as pool:
-            list(pool.map(lambda consumer: consumer.poll(timeout_ms=200), consumers))
+            list(pool.map(lambda consumer: consumer.poll(timeout_ms=POLL_MS), consumers))
         shares = [owned(consumer) for consumer in consumers]
         whole = sorted(partition for share in shares for partition in share) == list(range(partitions))
         return shares if whole and max(map(len, shares)) - min(map(len, shares)) <= 1 else None
@@ -65,7 +65,7 @@ def test_every_record_reaches_exactly_one_member(
 
     def read() -> bool:
         for member in members:
-            seen.extend(int(record.value) for batch in member.poll(timeout_ms=100).values() for record in batch)
+            seen.extend(int(record.value) for batch in member.poll(timeout_ms=POLL_MS).values() for record in batch)
         return len(seen) >= 200
 
     until("all 200 records", read)
@@ -111,7 +111,7 @@ def test_a_static_member_comes_back_to_its_partitions_without_a_rebalance(
     generation = one._coordinator.generation().generation_id
     two.close()
     back = new_consumer(topic, **settings, group_instance_id="two")
-    until("the static member's return", lambda: back.poll(timeout_ms=100) or owned(back))
+    until("the static member's return", lambda: back.poll(timeout_ms=POLL_MS) or owned(back))
     assert owned(back) == before[1]
     one.poll(timeout_ms=500)
     assert owned(one) == before[0]
