@@ -115,6 +115,7 @@ class Node:
         await self._open_listeners(self._routes(parts))
         await self._join(identity, parts.controller)
 
+        self._undo.push_async_callback(self._drained)
         quorum.subscribe(parts.partitions.image_changed)
         await parts.partitions.start(quorum.image)
         state[_BOOT_ID] = runtime.boot_id  # only now: a recovery that is interrupted must be done again the same way
@@ -122,16 +123,28 @@ class Node:
         quorum.subscribe(parts.groups.image_changed)
         parts.groups.start()
         self._undo.push_async_callback(parts.groups.stop)
+        self._undo.push_async_callback(self._drain, logs)
         for listener in self._listeners:
             listener.serve()
         self.ready = True
 
     async def stop(self) -> None:
-        """Finish what is under way, then close everything so that the next start has nothing to recover."""
+        """Finish what is under way, then close everything so that the next start has nothing to recover.
+
+        Producers are answered once their records are safe; then groups and partitions are given up, which answers
+        those who wait for members or for records; then connections close, and after them what stands below.
+        """
         self.ready = False
-        patience = self._config.sprawl_shutdown_timeout_ms / 1000 * _DRAIN_SHARE
-        await asyncio.gather(*(listener.drain(patience) for listener in self._listeners))
         await self._undo.aclose()
+
+    async def _drain(self, logs: LogManager) -> None:
+        for listener in self._listeners:
+            listener.drain()
+        await logs.checkpoint()
+
+    async def _drained(self) -> None:
+        patience = self._config.sprawl_shutdown_timeout_ms / 1000 * _DRAIN_SHARE
+        await asyncio.gather(*(listener.drained(patience) for listener in self._listeners))
 
     async def failed(self) -> None:
         """Returns when this node must not go on."""

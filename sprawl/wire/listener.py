@@ -22,7 +22,7 @@ _SWEEP_SECONDS = 1.0
 
 
 class KafkaListener:
-    """Serves Kafka clients on one address. `open`, `serve`, then `drain` and `stop`; owns its connections."""
+    """Serves Kafka clients on one address. `open`, `serve`, then `drain`, `drained` and `stop`; owns its connections."""
 
     def __init__(
         self,
@@ -75,12 +75,15 @@ class KafkaListener:
         for connection in list(self._connections):
             connection.release()
 
-    async def drain(self, timeout: float) -> None:
-        """Accept nobody, finish what is under way, for `timeout` seconds at most; then cut what is left."""
+    def drain(self) -> None:
+        """Accept nobody and take no further requests; each connection closes once its last answer is sent."""
         if self._listener is not None:
             self._listener.close()
         for connection in list(self._connections):
             connection.drain()
+
+    async def drained(self, timeout: float) -> None:
+        """Wait for the last connection to close, for `timeout` seconds at most."""
         try:
             async with asyncio.timeout(timeout):
                 await self._empty.wait()
