@@ -22,7 +22,7 @@ _SWEEP_SECONDS = 1.0
 
 
 class KafkaListener:
-    """Serves Kafka clients on one address. `open`, `serve`, then `drain`, `drained` and `stop`; owns its connections."""
+    """Serves Kafka clients on one address: `open`, `serve`, `drain`, `drained`, `stop`. Owns its connections."""
 
     def __init__(
         self,
