@@ -20,7 +20,7 @@ import construct
 from sprawl_protocol.errors import ProtocolError
 from sprawl_protocol.layout import Layout, UnsupportedField, construct_of
 from sprawl_protocol.message import Struct
-from sprawl_protocol.primitives import Blob, Boolean, Buffer, Fixed, Sequence, Text, Uuid
+from sprawl_protocol.primitives import MAX_TEXT_BYTES, Blob, Boolean, Buffer, Fixed, Sequence, Text, Uuid
 
 PASS_THROUGH_BYTES: Final = 2048
 """Bytes fields at least this long become a buffer of their own in what `build` returns."""
@@ -266,6 +266,8 @@ class _ParserEmitter(_Emitter):
 
     def sized(self, content: Text | Blob, target: str) -> None:
         n = self.length(content)
+        if isinstance(content, Text) and content.compact:
+            self.line(f"if {n} > {MAX_TEXT_BYTES}: bad_length({n}, size - pos)")
         made = "str(buf[pos:end], 'utf-8')" if isinstance(content, Text) else "buf[pos:end]"
         self.line(f"if {n} >= 0:")
         self.line(f"    end = pos + {n}")

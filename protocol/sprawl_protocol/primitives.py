@@ -22,6 +22,8 @@ INT32_MAX: Final = 2**31 - 1
 INT64_MAX: Final = 2**63 - 1
 INT64_MIN: Final = -(2**63)
 
+MAX_TEXT_BYTES: Final = 2**15 - 1
+"""Of a string, also where its compact length could say more."""
 NULL: Final = -1
 MAX_VARINT_BYTES: Final = 5
 
@@ -145,6 +147,8 @@ class Text(construct.Construct):
         length = self.length.parse_stream(stream)
         if length == NULL:
             return None
+        if length > MAX_TEXT_BYTES:
+            raise ProtocolError(f"a string of {length} bytes; {MAX_TEXT_BYTES} is the limit")
         try:
             return take(stream, length).decode("utf-8")
         except UnicodeDecodeError as error:
