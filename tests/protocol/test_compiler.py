@@ -1,4 +1,4 @@
-"""The compiled functions hold to the interpreted Construct tree: the same bytes, the same objects, the same refusals."""
+"""The compiled functions hold to the interpreted tree: the same bytes, the same objects, the same refusals."""
 
 from __future__ import annotations
 
