@@ -16,7 +16,7 @@ LISTENERS ?= PLAINTEXT://127.0.0.1:9092
 HTTP ?= 127.0.0.1:9644
 
 .DEFAULT_GOAL := help
-.PHONY: help setup start test lint unit compat bench docs clean
+.PHONY: help setup start test lint unit compat kafka bench docs clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,7 +44,7 @@ setup: $(TOOLS) ## make .venv with everything installed
 start: $(BROKER) ## start a broker on 127.0.0.1:9092
 	$(BIN)/sprawl start --data-dir $(DATA) --listeners $(LISTENERS) --http $(HTTP) $(ARGS)
 
-test: lint unit compat ## everything that must be green: lint, unit and simulation tests, real clients
+test: lint kafka unit compat ## everything that must be green: lint, unit and simulation tests, real clients
 
 lint: $(TOOLS) ## style, types, and who imports whom
 	$(BIN)/ruff check .
@@ -54,6 +54,9 @@ lint: $(TOOLS) ## style, types, and who imports whom
 
 unit: $(TOOLS) ## unit and simulation tests
 	$(BIN)/pytest tests -n auto --timeout-method=thread $(PYTEST_ARGS)
+
+kafka: $(TOOLS) ## fetch Apache Kafka, which some tests and benches compare with (needs Java and Maven)
+	$(BIN)/python -m tools.bench.kafka_dist --fetch
 
 compat: $(TOOLS) ## real clients against a real broker; prints the matrix
 	$(BIN)/pytest compat_tests $(PYTEST_ARGS)

@@ -4,12 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
-import subprocess
 from pathlib import Path
 from uuid import UUID
-
-import pytest
 
 from sprawl.quorum.batches import Control, control_batch, data_batch
 from sprawl.quorum.delta import apply
@@ -34,13 +30,9 @@ from sprawl.quorum.records import (
 )
 from sprawl.quorum.snapshots import Snapshot, SnapshotId, write_snapshot
 from sprawl_protocol.messages import KRaftVersionRecord, LeaderChangeMessage, Voter, VotersRecord, VotersRecordVoter
+from tests.kafka_tools import dump_log_segments, needs_kafka
 
-LIBRARIES = sorted((Path(__file__).parents[2] / ".cache" / "kafka").glob("*/libs"))
-JAVA = shutil.which("java")
-
-pytestmark = pytest.mark.skipif(
-    JAVA is None or not LIBRARIES, reason="needs java, and Kafka in .cache/kafka (`make bench` fetches it)"
-)
+pytestmark = needs_kafka
 
 ID, OTHER = UUID(int=0x1234_5678 << 64), UUID(int=0x9ABC_DEF0 << 64)
 VOTERS = VotersRecord(voters=[VotersRecordVoter(voter_id=1, voter_directory_id=ID)])
@@ -94,14 +86,7 @@ RECORDED: list[MetadataRecord] = [
 
 
 def dump(path: Path) -> str:
-    assert JAVA is not None
-    command = [JAVA, "-cp", f"{LIBRARIES[-1]}/*", "org.apache.kafka.tools.DumpLogSegments"]
-    run = subprocess.run(
-        [*command, "--cluster-metadata-decoder", "--files", str(path)], capture_output=True, text=True, timeout=60
-    )
-    assert run.returncode == 0, run.stderr
-    assert "isvalid: false" not in run.stdout
-    return run.stdout
+    return dump_log_segments(path, "--cluster-metadata-decoder")
 
 
 def payloads(text: str) -> list[dict[str, object]]:

@@ -302,7 +302,14 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=9092)
     parser.add_argument("--version", help="a 4.x version (default: the newest complete one)")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a broker setting")
+    parser.add_argument("--fetch", action="store_true", help="only fetch it into .cache/kafka, if Maven is here")
     arguments = parser.parse_args()
+    if arguments.fetch:
+        try:
+            print(f"Apache Kafka {obtain(arguments.version).version} is in .cache/kafka")
+        except KafkaUnavailableError as problem:
+            print(f"No Apache Kafka here, so what needs it is skipped: {problem}")
+        return
     settings = dict(item.split("=", 1) for item in arguments.set)
     with tempfile.TemporaryDirectory(prefix="kafka-") as directory:
         server = KafkaServer(obtain(arguments.version), Path(directory), port=arguments.port, settings=settings)
