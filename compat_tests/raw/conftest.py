@@ -43,7 +43,15 @@ def id_of(connection: Connection, topic: str) -> uuid.UUID:
         ready = found.error_code == 0 and all(partition.error_code == 0 for partition in found.partitions)
         return found.topic_id if ready else None
 
+    def led() -> bool:
+        """Kafka's metadata may name a leader that does not know of it yet."""
+        offsets = message("ListOffsetsRequest")
+        part = offsets.ListOffsetsTopic.ListOffsetsPartition(partition_index=0, current_leader_epoch=-1, timestamp=-1)
+        asked = offsets(replica_id=-1, topics=[offsets.ListOffsetsTopic(name=topic, partitions=[part])])
+        return bool(connection.ask(asked, 5).topics[0].partitions[0].error_code == 0)
+
     found: uuid.UUID = until(f"topic {topic}", known)
+    until(f"the leader of {topic}", led)
     return found
 
 
