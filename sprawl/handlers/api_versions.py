@@ -13,7 +13,7 @@ from typing import Final
 from sprawl.handlers.context import Handler, RequestContext
 from sprawl.quorum.features import SUPPORTED
 from sprawl.quorum.image import MetadataImage
-from sprawl.quorum.snapshots import KRAFT_VERSION
+from sprawl.quorum.voters import KRAFT_VERSION
 from sprawl_protocol.api import ApiKey
 from sprawl_protocol.errors import ErrorCode
 from sprawl_protocol.messages import (

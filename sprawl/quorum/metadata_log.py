@@ -16,15 +16,15 @@ from typing import Final
 
 from sprawl.config.broker import BrokerConfig
 from sprawl.config.topics import Durability, TopicConfig
-from sprawl.quorum.batches import read_batches
-from sprawl.quorum.delta import DeltaError, apply
+from sprawl.quorum.batches import MetadataBatch, read_batches
+from sprawl.quorum.delta import DeltaError
 from sprawl.quorum.image import MetadataImage
 from sprawl.quorum.records import NewerRecordError, UnreadableRecordError
 from sprawl.quorum.snapshots import Snapshot, SnapshotId, read_snapshot, write_snapshot
-from sprawl.runtime import Runtime
+from sprawl.quorum.voters import Voters
+from sprawl.runtime import Buffer, Runtime
 from sprawl.storage.log import Log
 from sprawl_protocol.errors import ApiError
-from sprawl_protocol.messages import VotersRecord
 from sprawl_protocol.records import headers
 
 log = logging.getLogger(__name__)
@@ -55,11 +55,11 @@ class Loaded:
     """What a start finds."""
 
     image: MetadataImage
-    """Everything in snapshot and log, committed or not: a leader commits it with the first record of its epoch."""
-    voters: VotersRecord | None
-    """None if the log is new."""
-    epoch: int
-    """Of the last batch."""
+    """Of the newest snapshot; empty if there is none."""
+    voters: Voters
+    """Of that snapshot; nobody if there is none."""
+    batches: list[MetadataBatch]
+    """Everything in the log behind the snapshot. Whether it is committed, the quorum's leader must say."""
     bytes_replayed: int
 
 
@@ -70,10 +70,22 @@ class MetadataLog:
         self._directory = directory
         self._runtime = runtime
         self._cluster_id = cluster_id
+        self._base: SnapshotId | None = None
+        """The snapshot that holds what came before the log."""
+        self._bytes_appended = 0
+
+    @property
+    def start_offset(self) -> int:
+        return self._replica.log_start_offset
 
     @property
     def end_offset(self) -> int:
         return self._replica.log_end_offset
+
+    @property
+    def written_offset(self) -> int:
+        """Exclusive. What is below is not taken back any more, unless the whole log fails."""
+        return self._replica.written_offset
 
     @property
     def durable_offset(self) -> int:
@@ -85,60 +97,99 @@ class MetadataLog:
         """Why nothing about this log can be believed any more; None while all is well."""
         return self._replica.failed or self._replica.damaged
 
-    def follow(self, advanced: Callable[[], None], rejected: Callable[[ApiError], None]) -> None:
+    @property
+    def last_epoch(self) -> int:
+        """Of the last batch, or of the snapshot before it; 0 if there is neither."""
+        latest = self._replica.epochs.latest
+        return latest if latest >= 0 else 0 if self._base is None else self._base.epoch
+
+    def end_of_epoch(self, epoch: int) -> tuple[int, int]:
+        """The largest epoch here that is not above `epoch`, and where it ends; (-1, -1) if that is not known."""
+        entries = self._replica.epochs.entries
+        if not entries or epoch < entries[0][0]:
+            base = self._base
+            known = base is not None and base.end_offset == self.start_offset and epoch >= base.epoch
+            return (base.epoch, self.start_offset) if known and base is not None else (-1, -1)
+        return self._replica.epochs.end_offset_for(min(epoch, entries[-1][0]), self.end_offset)
+
+    def follow(self, advanced: Callable[[], None], rejected: Callable[[int, ApiError], None]) -> None:
         """`advanced` is called whenever `durable_offset` or `failure` changed; `rejected` when what was appended and is
-        not durable yet could not be written after all, and is gone."""
+        not written yet could not be written after all, and is gone from the offset it is told."""
         self._replica.on_durable = lambda _: advanced()
-        self._replica.on_rejected = lambda _, problem: rejected(problem)
+        self._replica.on_rejected = rejected
 
     def append(self, batch: bytearray, epoch: int) -> int:
         """Returns the offset of the first record. Raises `ApiError` if nothing was appended."""
         offset = self._replica.log_end_offset
         self._replica.append(memoryview(batch), headers(batch), epoch, self._runtime.clock.wall_ms())
+        self._bytes_appended += len(batch)
         return offset
+
+    def take_bytes_appended(self) -> int:
+        """Since it was last asked."""
+        taken, self._bytes_appended = self._bytes_appended, 0
+        return taken
+
+    # Following
+
+    def append_replicated(self, buffer: Buffer) -> None:
+        """Whole batches of the leader, checked by the caller. Raises `ApiError` if nothing was appended."""
+        held = bytearray(buffer)
+        self._bytes_appended += len(held)
+        self._replica.append_replicated(memoryview(held), headers(held))
+
+    async def make_durable(self) -> None:
+        """Raises `ApiError`."""
+        await self._replica.make_stable()
+
+    async def truncate(self, offset: int) -> None:
+        """Cut off everything at and behind `offset`. Raises `ApiError`, `OSError`."""
+        await self._replica.truncate_to(offset)
+
+    async def read(self, offset: int, max_bytes: int) -> list[Buffer]:
+        """Batches from `offset` on that are certain to stay in this log. Raises `ApiError`."""
+        return list((await self._replica.read(offset, max_bytes, self._replica.written_offset)).buffers)
 
     # Reading at start
 
     async def load(self) -> Loaded:
         """Raises `MetadataLogError`."""
-        start, end = self._replica.log_start_offset, self._replica.log_end_offset
         if self.failure is not None:
             raise MetadataLogError(f"the metadata log in {self._directory} is damaged: {self.failure}")
+        start = self._replica.log_start_offset
         found = self._newest_snapshot(start)
         image = MetadataImage(self._cluster_id) if found is None else found.image
-        voters = None if found is None else found.voters
         if start > image.offset + 1:
             raise MetadataLogError(
                 f"the metadata log in {self._directory} begins at offset {start}, and no snapshot there can be read "
                 "that holds what came before. Restore a snapshot, or the directory, from a copy"
             )
-        if image.offset >= end:
-            raise MetadataLogError(
-                f"the metadata log in {self._directory} ends at offset {end}, before its snapshot at "
-                f"{image.offset + 1}: segments are missing. Restore the directory from a copy"
-            )
-        return await self._replay(image, voters, end)
+        if image.offset + 1 > self.end_offset:
+            if not self._runtime.files.exists(self._install_mark):
+                raise MetadataLogError(
+                    f"the metadata log in {self._directory} ends at offset {self.end_offset}, before its snapshot at "
+                    f"{image.offset + 1}: segments are missing. Restore the directory from a copy"
+                )
+            await self._replica.reset_to(image.offset + 1)
+        if self._runtime.files.exists(self._install_mark):
+            self._runtime.files.remove(self._install_mark)
+        self._base = next((each for each in self._snapshots() if each.end_offset == self.start_offset), None)
+        return await self._replay(image, Voters({}) if found is None else Voters.of_record(found.voters))
 
-    async def _replay(self, image: MetadataImage, voters: VotersRecord | None, end: int) -> Loaded:
-        offset, size, epoch = image.offset + 1, 0, image.epoch
+    async def _replay(self, image: MetadataImage, voters: Voters) -> Loaded:
+        offset, size, end = image.offset + 1, 0, self.end_offset
+        batches: list[MetadataBatch] = []
         while offset < end:
             read = await self._replica.read(offset, _READ_BYTES, end)
             try:
                 for buffer in read.buffers:
                     size += len(buffer)
-                    for batch in read_batches(buffer):
-                        if batch.last_offset < offset:
-                            continue
-                        epoch = batch.epoch
-                        image = apply(image, batch.records, offset=batch.last_offset, epoch=epoch)
-                        for control in batch.controls:
-                            if isinstance(control, VotersRecord):
-                                voters = control
+                    batches += [batch for batch in read_batches(buffer) if batch.last_offset >= offset]
             except (UnreadableRecordError, DeltaError) as problem:
                 raise MetadataLogError(f"the metadata log in {self._directory} cannot be used: {problem}") from problem
             assert read.next_offset > offset, "a read below the log's end makes progress"
             offset = read.next_offset
-        return Loaded(image, voters, epoch, size)
+        return Loaded(image, voters, batches, size)
 
     # Snapshots
 
@@ -186,10 +237,40 @@ class MetadataLog:
         *dropped, older, _ = [None, None, *self._snapshots()]
         if older is not None:
             self._replica.advance_log_start(older.end_offset)
+            self._base = older
         for each in dropped:
             if each is not None:
                 files.remove(self._path(each))
         return size
+
+    def latest_snapshot(self) -> SnapshotId | None:
+        return next(reversed(self._snapshots()), None)
+
+    def snapshot_bytes(self, snapshot: SnapshotId) -> bytes:
+        """Raises `OSError` if there is no such snapshot (any more)."""
+        return self._runtime.files.read_bytes(self._path(snapshot))
+
+    async def install(self, data: bytes, made: SnapshotId) -> Snapshot:
+        """Take the leader's snapshot in the place of this log, which lacks what the snapshot holds.
+
+        Raises `UnreadableRecordError`, `OSError`, `ApiError`; after a crash the next start has the old or the new.
+        """
+        snapshot = read_snapshot(data, made, self._cluster_id)
+        files = self._runtime.files
+        files.write_atomic(self._install_mark, b"")
+        files.write_atomic(self._path(made), data)
+        await self._replica.reset_to(made.end_offset)
+        files.remove(self._install_mark)
+        for each in self._snapshots():
+            if each != made:
+                files.remove(self._path(each))
+        self._base = made
+        return snapshot
+
+    @property
+    def _install_mark(self) -> str:
+        """There while a snapshot takes the place of the log: then it may be ahead of it."""
+        return f"{self._directory}/snapshot-under-installation"
 
     def _path(self, snapshot: SnapshotId) -> str:
         return f"{self._directory}/{snapshot.file_name}"

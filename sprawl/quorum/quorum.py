@@ -1,55 +1,60 @@
-"""The metadata quorum: who leads it, and what it has committed. A quorum of one node for now.
+"""The metadata quorum: who leads it, and what it has committed.
 
 In: records to propose, on the leader. Out: the image, once they are committed, to whoever proposed and to whoever
-subscribed. The shape is KIP-595's: each leader begins an epoch of its own with a control record, in an epoch it has
-voted for on disk first; what earlier epochs left behind is committed along with that record; an offset is committed
-once a majority of the voters has it on stable storage.
+subscribed, on every node. The protocol is KIP-595's with pre-votes (KIP-996) and voters that change (KIP-853):
+
+    raft.py       decides          replica.py    carries out, in order      history.py   image and voters, by offset
+    proposals.py  the leader's     following.py  a follower's log           serving.py   answers to other nodes
 
 Two images are kept. `image` holds what is committed, and is all that anybody but the controller may see. `proposed`
-also holds what is still on its way to the disk: the controller decides on it, so that its decisions follow from each
-other; what cannot be written is taken back from it together with all that was proposed behind.
-
-All that is proposed in one turn of the event loop, or while the disk is busy, is written as one batch and synced once.
-The next batch is written only when the one before is durable: so a power failure finds one batch at most that may be
-torn, and nothing behind it.
+also holds what is still on its way: the controller decides on it, so that its decisions follow from each other.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+import random
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 from sprawl.config.identity import Identity
-from sprawl.quorum.batches import Control, control_batch, data_batch
-from sprawl.quorum.delta import apply
+from sprawl.quorum import requests
+from sprawl.quorum.addresses import AddressBook
+from sprawl.quorum.batches import Control
 from sprawl.quorum.features import INITIAL, check_features
+from sprawl.quorum.following import Follower, Peers
+from sprawl.quorum.history import MetadataHistory
 from sprawl.quorum.identifiers import uuid_of
 from sprawl.quorum.image import MetadataImage
 from sprawl.quorum.metadata_log import MetadataLog, MetadataLogError
-from sprawl.quorum.records import FeatureLevelRecord, MetadataRecord
-from sprawl.quorum.snapshots import KRAFT_VERSION, Snapshot
-from sprawl.quorum.state import keep, state_in
+from sprawl.quorum.proposals import Proposals
+from sprawl.quorum.raft import Announce, AskForVote, Follow, Lead, RaftTimeouts, StopLeading
+from sprawl.quorum.records import FeatureLevelRecord, MetadataRecord, UnreadableRecordError
+from sprawl.quorum.replica import QuorumReplica
+from sprawl.quorum.serving import QuorumService
+from sprawl.quorum.snapshots import Snapshot
+from sprawl.quorum.state import NOBODY, state_in
+from sprawl.quorum.voters import KRAFT_VERSION, Address, ReplicaKey, Voters
 from sprawl.runtime import Clock, SmallState
+from sprawl.wire.client import ClientError
 from sprawl_protocol.errors import ApiError, ErrorCode
 from sprawl_protocol.messages import (
+    BeginQuorumEpochResponse,
+    EndQuorumEpochResponse,
     KRaftVersionRecord,
     LeaderChangeMessage,
     Voter,
-    VotersRecord,
-    VotersRecordKRaftVersionFeature,
-    VotersRecordVoter,
+    VoteResponse,
 )
 
 log = logging.getLogger(__name__)
 
 Subscriber = Callable[[MetadataImage, MetadataImage], None]
-_BATCH_RECORDS: Final = 20_000
-"""A batch takes no further proposal once it holds so many records."""
+_ASK_PATIENCE: Final = 1.0
+"""Seconds for an answer to a vote or an announcement."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +76,7 @@ class ReplicaState:
     node_id: int
     directory_id: UUID
     log_end_offset: int
+    """-1 if it has not fetched from this leader."""
     last_fetch_ms: int
     last_caught_up_ms: int
 
@@ -84,21 +90,16 @@ class QuorumDescription:
     observers: tuple[ReplicaState, ...]
 
 
-@dataclass(slots=True)
-class _Proposal:
-    """Either `records` or `controls`."""
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What a quorum of several nodes needs."""
 
-    records: Sequence[MetadataRecord]
-    controls: Sequence[Control]
-    image: MetadataImage
-    """As it will be with this proposal committed."""
-    committed: asyncio.Future[MetadataImage]
-
-
-def committed_offset(durable_offsets: Iterable[int]) -> int:
-    """The greatest offset (exclusive) that a majority of the voters holds."""
-    descending = sorted(durable_offsets, reverse=True)
-    return descending[len(descending) // 2]
+    peers: Peers
+    addresses: AddressBook
+    my_address: Callable[[], Address | None]
+    rng: random.Random
+    joining: bool
+    """There is a cluster already, or another node founds it: with an empty log, wait to be told."""
 
 
 class MetadataQuorum:
@@ -109,22 +110,34 @@ class MetadataQuorum:
         state: SmallState,
         clock: Clock,
         policy: SnapshotPolicy | None = None,
+        surroundings: Surroundings | None = None,
+        timeouts: RaftTimeouts | None = None,
     ) -> None:
-        self._identity = identity
+        """Without `surroundings`: a quorum of one, for ever."""
+        self._me = ReplicaKey(identity.node_id, uuid_of(identity.directory_id))
         self._log = metadata_log
         self._state = state
         self._clock = clock
         self._policy = policy or SnapshotPolicy()
-        self._image = self._proposed = MetadataImage(identity.cluster_id)
-        self._voters = VotersRecord()
-        self._epoch = 0
+        self._around = surroundings
+        self._timeouts = timeouts or RaftTimeouts()
+        self._history = MetadataHistory(identity.cluster_id)
+        self._replica = QuorumReplica(identity.cluster_id, self._me, metadata_log, self._history, state, clock)
+        self._proposals = Proposals(metadata_log, self._history, clock)
+        addresses = AddressBook(self._me.node_id) if surroundings is None else surroundings.addresses
+        my_address = _nowhere if surroundings is None else surroundings.my_address
+        self.service = QuorumService(self._replica, addresses, my_address)
+        self._follower: Follower | None = None
+        if surroundings is not None:
+            self._follower = Follower(
+                self._replica, surroundings.peers, addresses, self._others, self._snapshot_installed, self._heard
+            )
         self._subscribers: list[Subscriber] = []
-        self._unwritten: deque[_Proposal] = deque()
-        self._written: list[_Proposal] = []
-        """The batch that is on its way to the disk."""
-        self._write_scheduled = False
-        self._refusal: ApiError | None = _refused("the metadata quorum has not started yet")
+        self._leadership: list[Callable[[bool], None]] = []
         self._failure: asyncio.Future[str] | None = None
+        self._caught_up = asyncio.Event()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._stopping = False
         self._unsnapped_bytes = 0
         self._unsnapped_since_ms = 0
         self._snapshot: asyncio.Task[None] | None = None
@@ -132,65 +145,163 @@ class MetadataQuorum:
     @property
     def image(self) -> MetadataImage:
         """What is committed."""
-        return self._image
+        return self._history.image
 
     @property
     def proposed(self) -> MetadataImage:
         """What will be committed if nothing fails: for deciding what to propose next, and for nothing else."""
-        return self._proposed
+        return self._proposals.proposed
 
     @property
     def node_id(self) -> int:
-        return self._identity.node_id
+        return self._me.node_id
+
+    @property
+    def leading(self) -> bool:
+        """Whether this node is the active controller, as far as it knows."""
+        return self._replica.leading
+
+    @property
+    def leader_id(self) -> int:
+        """NOBODY (-1) while none is known."""
+        return self._replica.raft.leader_id if self._replica.started else NOBODY
+
+    @property
+    def epoch(self) -> int:
+        return self._replica.raft.epoch if self._replica.started else 0
+
+    @property
+    def voters(self) -> Voters:
+        """The newest in the log."""
+        return self._history.voters
+
+    @property
+    def voters_settled(self) -> bool:
+        return self._history.voters == self._history.committed_voters
 
     def subscribe(self, callback: Subscriber) -> None:
         """Called with the image before and after, whenever something was committed, in order, on the event loop."""
         self._subscribers.append(callback)
 
+    def on_leadership(self, callback: Callable[[bool], None]) -> None:
+        """Called with True once this node leads and has committed everything it found; with False when it is over."""
+        self._leadership.append(callback)
+
     # Starting and stopping
 
     async def start(self) -> None:
-        """Read what there is, take the lead, and return once all of it is committed.
+        """Read what there is and take part. Alone, return once all of it is committed; else see `caught_up`.
 
         Raises `MetadataLogError`, `FeatureError` or `ApiError` if this node cannot go on from what is on its disk.
         """
         self._failure = asyncio.get_running_loop().create_future()
         loaded = await self._log.load()
-        state = state_in(self._state)
-        if loaded.voters is None and state.begun:
-            raise MetadataLogError(
-                f"the metadata log is empty, but this node has been in epoch {state.epoch}: its files are gone. "
-                "Restore them from a copy, or start with a new data directory. To go on would forget every topic"
-            )
-        self._voters = loaded.voters or self._only_voter()
-        self._check_voters()
-        check_features(loaded.image.features)
-        self._epoch = max(state.epoch, loaded.epoch) + 1
-        state = state.voting_for(self._identity.node_id, self._identity.directory_id, self._epoch)
-        keep(self._state, state)
-        self._image = self._proposed = loaded.image
         self._unsnapped_bytes = loaded.bytes_replayed
         self._unsnapped_since_ms = self._clock.wall_ms()
-        self._log.follow(self._log_advanced, self._take_back)
-        await self._begin_epoch(is_new=loaded.voters is None)
-        keep(self._state, replace(state.led_by(self._identity.node_id, self._epoch), begun=True))
+        state = state_in(self._state)
+        if self._log.end_offset == 0:
+            if state.begun:
+                raise MetadataLogError(
+                    f"the metadata log is empty, but this node has been in epoch {state.epoch}: its files are gone. "
+                    "Restore them from a copy, or start with a new data directory. To go on would forget every topic"
+                )
+            founding = self._around is None or not self._around.joining
+            self._history.restore(loaded.image, Voters({self._me: self._my_address()} if founding else {}))
+        else:
+            self._history.restore(loaded.image, loaded.voters)
+        for batch in loaded.batches:
+            self._history.take(batch)
+        self._check_voters()
+        check_features(self._history.newest().features)
+        state = replace(state, epoch=max(state.epoch, self._log.last_epoch))
+        self._listen()
+        self._replica.start(state, self._timeouts, self._rng())
+        if self._follower is not None:
+            self._spawn(self._follow(self._follower), "follow the metadata quorum")
+        if self._replica.leading:
+            await self._proposals.all_committed()
+
+    def _listen(self) -> None:
+        replica = self._replica
+        replica.on_lead = self._lead
+        replica.on_stop_leading = self._stop_leading
+        replica.on_follow = self._follow_changed
+        replica.on_ask = lambda asked: self._spawn(self._ask(asked), "ask for a vote")
+        replica.on_announce = lambda to: self._spawn(self._announce(to), "announce an epoch")
+        replica.on_commit = self._commit
+        replica.on_failure = self._fail
+        self._log.follow(self._log_advanced, self._log_rejected)
+
+    def _rng(self) -> random.Random:
+        return random.Random(0) if self._around is None else self._around.rng  # noqa: S311 - alone, nothing is random
+
+    def _my_address(self) -> Address | None:
+        return None if self._around is None else self._around.my_address()
+
+    def _check_voters(self) -> None:
+        if self._around is None and self._history.voters.keys != {self._me}:
+            told = ", ".join(f"{key.node_id} with directory {key.directory_id}" for key in self._history.voters.keys)
+            raise MetadataLogError(
+                f"the metadata log belongs to {told}, and this is node {self._me.node_id} with directory "
+                f"{self._me.directory_id}. The directory was copied from another node, or its identity was lost: "
+                "restore the identity, use a new directory, or name the other nodes of its cluster with --seeds"
+            )
+
+    async def caught_up(self) -> None:
+        """Return once this node has everything that was committed when it first heard from a leader."""
+        await self._caught_up.wait()
 
     async def stop(self) -> None:
-        """Refuse what is not written yet, wait for what is, and leave a snapshot for a quick start."""
-        if self._refusal is None:
-            self._refusal = _refused("this node is shutting down")
-            await asyncio.gather(self._all_committed(), return_exceptions=True)
+        """Hand over the lead, refuse what is not written yet, wait for what is, leave a snapshot for a quick start."""
+        if self._stopping:
+            return
+        self._stopping = True
+        if self._replica.leading:
+            await self._hand_over()
+        self._proposals.close(_refused("this node is shutting down"))
+        self._replica.stop()
+        self.service.news()
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
         if self._snapshot is not None:
             await asyncio.gather(self._snapshot, return_exceptions=True)
-        if self._failure is not None and not self._failure.done() and self._image.offset >= 0:
-            if self._unsnapped_bytes >= self._policy.bytes_at_stop:
+        if self._failure is not None and not self._failure.done():
+            if self.image.offset >= 0 and self._unsnapped_bytes >= self._policy.bytes_at_stop:
                 await self._take_snapshot()
             self._failure.cancel()
+
+    async def _hand_over(self) -> None:
+        last = self._proposals.all_committed()
+        self._proposals.refuse(_refused("this node is shutting down"))
+        try:
+            async with asyncio.timeout(_ASK_PATIENCE):
+                await asyncio.gather(last, return_exceptions=True)
+        except TimeoutError:
+            log.warning("stopping without a majority: what was proposed last may be taken back")
+        raft = self._replica.raft
+        if self._around is None or not self._replica.leading or len(self.voters) == 1:
+            return
+        successors = raft.successors()
+        request = requests.end_epoch_request(self._replica.cluster_id, self._me, raft.epoch, successors)
+        self._replica.decide(lambda raft, now: raft.resign("this node is shutting down", now))
+        asked = (
+            self._around.peers.request(
+                key.node_id, request, expect=EndQuorumEpochResponse, timeout=_ASK_PATIENCE, lane="votes"
+            )
+            for key in successors
+        )
+        await asyncio.gather(*asked, return_exceptions=True)
 
     async def failed(self) -> str:
         """Returns, with the reason, when this node can no longer follow the metadata and must stop."""
         assert self._failure is not None, "start() comes first"
         return await asyncio.shield(self._failure)
+
+    def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        task = asyncio.create_task(work, name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     # Proposing
 
@@ -198,97 +309,165 @@ class MetadataQuorum:
         """Commit `records`, all or none, behind everything proposed before. Await it for an image that holds them.
 
         They are in `proposed` at once. Without records: done once everything proposed before is committed.
-        Raises `ApiError`, at once or when awaited, if they are not committed here or if that cannot be known.
+        Raises `ApiError`, at once or when awaited: NOT_CONTROLLER if this node does not lead, or leads no more.
         """
-        if self._refusal is not None:
-            raise self._refusal
-        if not records:
-            return self._all_committed()
-        offset = self._proposed.offset + len(records)
-        return self._enqueue(records, (), apply(self._proposed, records, offset=offset, epoch=self._epoch))
+        return self._proposals.propose(records)
 
-    def _all_committed(self) -> asyncio.Future[MetadataImage]:
-        last = next(reversed(self._unwritten or self._written), None)
-        if last is not None:
-            return asyncio.shield(last.committed)
-        done: asyncio.Future[MetadataImage] = asyncio.get_running_loop().create_future()
-        done.set_result(self._image)
-        return done
+    async def change_voters(self, voters: Voters) -> None:
+        """Returns once committed. One change at a time, and none before this leader's epoch has begun (KIP-853).
 
-    def _enqueue(
-        self, records: Sequence[MetadataRecord], controls: Sequence[Control], image: MetadataImage
-    ) -> asyncio.Future[MetadataImage]:
-        proposal = _Proposal(records, controls, image, asyncio.get_running_loop().create_future())
-        self._unwritten.append(proposal)
-        self._proposed = image
-        self._write_soon()
-        return asyncio.shield(proposal.committed)  # it is committed even if its proposer gives up
+        Raises `ApiError`.
+        """
+        raft = self._replica.raft
+        if self._proposals.refusal is not None:
+            raise self._proposals.refusal
+        if not self.voters_settled or raft.high_watermark <= raft.epoch_start:
+            raise ApiError(ErrorCode.REQUEST_TIMED_OUT, "Another change of the quorum is under way; try again.")
+        assert len(voters.keys ^ self.voters.keys) == 1, "voters change one at a time"
+        await self._proposals.change_quorum([voters.to_record()])
 
-    def _write_soon(self) -> None:
-        if self._unwritten and not self._written and not self._write_scheduled:
-            self._write_scheduled = True
-            asyncio.get_running_loop().call_soon(self._write)
+    # What the machine wants done
 
-    def _write(self) -> None:
-        """Hand what has gathered to the disk, as one batch."""
-        self._write_scheduled = False
-        if not self._unwritten or self._written:
-            return
-        batch = self._next_batch()
+    def _lead(self, lead: Lead) -> None:
+        is_new = self._log.end_offset == 0
+        controls: list[Control] = [
+            # Kafka reads version 0 of this message and no other; the voters' directory ids stand in the voters record.
+            LeaderChangeMessage(
+                leader_id=self._me.node_id,
+                voters=[Voter(voter_id=each) for each in self.voters.ids],
+                granting_voters=[Voter(voter_id=each) for each in lead.granted_by],
+            )
+        ]
+        if is_new:
+            controls += [KRaftVersionRecord(k_raft_version=KRAFT_VERSION), self.voters.to_record()]
+        log.info("this node leads the metadata quorum in epoch %d", lead.epoch)
+        begun = self._proposals.open(lead.epoch, controls)
+        if is_new:
+            begun = self._proposals.propose(
+                [FeatureLevelRecord(name=name, feature_level=level) for name, level in INITIAL.items()]
+            )
+        self._spawn(self._begun(begun, lead.epoch), "begin an epoch")
+
+    async def _begun(self, begun: asyncio.Future[MetadataImage], epoch: int) -> None:
         try:
-            base = self._log.append(batch, self._epoch)
+            await begun
         except ApiError as problem:
-            self._take_back(problem)
-            self._check_failure()
+            reason = f"the epoch could not begin: {problem}"
+            if self._replica.leading and self.epoch == epoch:
+                self._replica.decide(lambda raft, now: raft.resign(reason, now))
             return
-        assert base == self._image.offset + 1, f"the metadata log is at {base}, its image at {self._image.offset}"
-        self._unsnapped_bytes += len(batch)
+        if self._replica.leading and self.epoch == epoch:
+            self._caught_up.set()
+            for tell in self._leadership:
+                tell(True)
 
-    def _next_batch(self) -> bytearray:
-        """Move proposals from `_unwritten` to `_written`; the batch that holds them."""
-        first = self._unwritten.popleft()
-        self._written = [first]
-        base, now_ms = self._image.offset + 1, self._clock.wall_ms()
-        if first.controls:
-            return control_batch(first.controls, base, self._epoch, now_ms)
-        records = list(first.records)
-        while self._unwritten and not self._unwritten[0].controls and len(records) < _BATCH_RECORDS:
-            proposal = self._unwritten.popleft()
-            self._written.append(proposal)
-            records += proposal.records
-        return data_batch(records, base, self._epoch, now_ms)
+    def _stop_leading(self, stop: StopLeading) -> None:
+        log.info("this node no longer leads the metadata quorum: %s", stop.reason)
+        self._proposals.close(_refused(f"node {self._me.node_id} no longer leads the metadata quorum: {stop.reason}"))
+        for tell in self._leadership:
+            tell(False)
+        self.service.news()
 
-    def _take_back(self, problem: ApiError) -> None:
-        """Nothing of what is on its way is in the log, so nothing that was decided upon it is either.
+    def _follow_changed(self, follow: Follow) -> None:
+        if follow.leader_id != NOBODY:
+            log.info("node %d leads the metadata quorum in epoch %d", follow.leader_id, follow.epoch)
+        if not self._replica.leading:
+            self._proposals.refuse(_refused(_where(follow.leader_id)))
+        if self._follower is not None:
+            self._follower.follow(follow)
+        self.service.news()
 
-        Its proposers may try again.
-        """
-        lost = [*self._written, *self._unwritten]
-        self._written = []
-        self._unwritten.clear()
-        self._proposed = self._image
-        for each in lost:
-            _resolve(each.committed, problem)
+    async def _ask(self, asked: AskForVote) -> None:
+        request = requests.vote_request(self._replica.cluster_id, self._me, asked)
+        assert self._around is not None, "a quorum of one asks nobody"
+        try:
+            response = await self._around.peers.request(
+                asked.voter.node_id, request, expect=VoteResponse, timeout=_ASK_PATIENCE, lane="votes"
+            )
+            answer = requests.vote_answer(response)
+        except (ClientError, ValueError) as problem:
+            log.debug("%s does not vote: %s", asked.voter, problem)
+            return
+        await self._replica.mended.wait()
+        if answer is not None:
+            self._replica.decide(lambda raft, now: raft.vote_answered(asked.voter, asked, answer, now))
+
+    async def _announce(self, to: Announce) -> None:
+        assert self._around is not None, "a quorum of one tells nobody"
+        request = requests.begin_epoch_request(self._replica.cluster_id, self._me, to, self._my_address())
+        try:
+            response = await self._around.peers.request(
+                to.voter.node_id, request, expect=BeginQuorumEpochResponse, timeout=_ASK_PATIENCE, lane="votes"
+            )
+        except ClientError as problem:
+            log.debug("%s cannot be told who leads: %s", to.voter, problem)
+            return
+        leader = requests.leader_in(response)
+        if leader is not None:
+            self._replica.decide(lambda raft, now: raft.epoch_seen(leader[1], leader[0], now))
+
+    async def _follow(self, follower: Follower) -> None:
+        try:
+            await follower.run()
+        except (UnreadableRecordError, ApiError, OSError) as problem:
+            self._fail(f"this node cannot follow the metadata: {problem}")
+        except Exception as problem:
+            log.exception("following the metadata broke; this is a bug")
+            self._fail(f"this node cannot follow the metadata: {problem!r}")
+
+    def _others(self) -> list[int]:
+        """Nodes that may know who leads."""
+        around = self._around
+        told = [] if around is None else list(around.addresses.told)
+        return sorted({*self.voters.ids, *self.image.brokers, *told} - {self._me.node_id})
+
+    def _heard(self, high_watermark: int) -> None:
+        """The leader has answered, when that was committed."""
+        if 0 < high_watermark <= self._replica.raft.high_watermark:
+            self._caught_up.set()
 
     # Committing
 
     def _log_advanced(self) -> None:
-        if self._check_failure():
+        if self._check_failure() or not self._replica.started:
             return
-        if not self._written or self._written[-1].image.offset >= committed_offset([self._log.durable_offset]):
-            return
-        reached, self._written = self._written, []
-        before, self._image = self._image, reached[-1].image
+        self._replica.decide(lambda raft, now: raft.advance())
+        self._proposals.durable()
+        self.service.news()
+
+    def _log_rejected(self, first_offset: int, problem: ApiError) -> None:
+        """The disk did not take what was appended: nothing from `first_offset` on is in the log."""
+        self._proposals.rejected(first_offset, problem)
+        self._check_failure()
+
+    def _commit(self, high_watermark: int) -> None:
+        before, after = self._history.image, self._history.commit(high_watermark)
+        if after is not before:
+            self._unsnapped_bytes += self._log.take_bytes_appended()
+            self._replica.note_begun()
+            self._tell(before, after)
+        self.service.news()
+        self._snapshot_if_due()
+        if self._replica.leading and self.voters_settled and self._me not in self.voters and len(self.voters):
+            self._replica.decide(lambda raft, now: raft.resign("this node is no voter any more", now))
+
+    def _tell(self, before: MetadataImage, after: MetadataImage) -> None:
+        broken = ""
         for subscriber in self._subscribers:
             try:
-                subscriber(before, self._image)
+                subscriber(before, after)
             except Exception as problem:
                 log.exception("part of this node cannot follow the metadata")
-                self._fail(f"part of this node cannot follow the metadata: {problem}")
-        for each in reached:
-            _resolve(each.committed, each.image)
-        self._write_soon()
-        self._snapshot_if_due()
+                broken = f"part of this node cannot follow the metadata: {problem}"
+        self._proposals.committed(after.offset + 1)
+        if broken:
+            self._fail(broken)
+
+    def _snapshot_installed(self, snapshot: Snapshot) -> None:
+        before, after = MetadataImage(self._replica.cluster_id), self._history.image
+        self._unsnapped_bytes = 0
+        self._replica.note_begun()
+        self._tell(before, after)
 
     def _check_failure(self) -> bool:
         reason = self._log.failure
@@ -301,74 +480,35 @@ class MetadataQuorum:
         if self._failure is None or self._failure.done():
             return
         log.error("%s", reason)
-        self._refusal = ApiError(ErrorCode.KAFKA_STORAGE_ERROR, reason)
-        self._take_back(self._refusal)
+        self._proposals.close(ApiError(ErrorCode.KAFKA_STORAGE_ERROR, reason))
+        self._replica.stop()
         self._failure.set_result(reason)
 
-    # Leading
-
-    async def _begin_epoch(self, *, is_new: bool) -> None:
-        """The control record that makes this node the leader, and commits what earlier epochs left."""
-        me = self._identity.node_id
-        controls: list[Control] = [
-            # Kafka reads version 0 of this message and no other; the voters' directory ids stand in the voters record.
-            LeaderChangeMessage(
-                leader_id=me,
-                voters=[Voter(voter_id=each.voter_id) for each in self._voters.voters],
-                granting_voters=[Voter(voter_id=me)],
-            )
-        ]
-        if is_new:
-            controls += [KRaftVersionRecord(k_raft_version=KRAFT_VERSION), self._voters]
-        base = self._image.offset + 1
-        image = replace(self._image, controller_id=me, epoch=self._epoch, offset=base + len(controls) - 1)
-        begun = self._enqueue((), controls, image)
-        self._refusal = None
-        if is_new:
-            begun = self.propose(
-                [FeatureLevelRecord(name=name, feature_level=level) for name, level in INITIAL.items()]
-            )
-        try:
-            await begun
-        except ApiError as problem:
-            self._refusal = problem
-            raise
-
-    def _only_voter(self) -> VotersRecord:
-        return VotersRecord(
-            voters=[
-                VotersRecordVoter(
-                    voter_id=self._identity.node_id,
-                    voter_directory_id=uuid_of(self._identity.directory_id),
-                    k_raft_version_feature=VotersRecordKRaftVersionFeature(
-                        min_supported_version=0, max_supported_version=KRAFT_VERSION
-                    ),
-                )
-            ]
-        )
-
-    def _check_voters(self) -> None:
-        me = (self._identity.node_id, uuid_of(self._identity.directory_id))
-        voters = [(each.voter_id, each.voter_directory_id) for each in self._voters.voters]
-        if voters != [me]:
-            told = ", ".join(f"{voter} with directory {directory}" for voter, directory in voters)
-            raise MetadataLogError(
-                f"the metadata log belongs to {told}, and this is node {me[0]} with directory {me[1]}. The directory "
-                "was copied from another node, or its identity was lost: restore the identity, or use a new directory"
-            )
+    # Telling
 
     def describe(self) -> QuorumDescription:
-        """For the leader; a follower would not know the others' offsets."""
-        now_ms = self._clock.wall_ms()
+        """Only the leader knows the others' offsets; of them, others tell nothing."""
+        raft = self._replica.raft
+        now, now_ms = self._clock.monotonic(), self._clock.wall_ms()
+
+        def state(key: ReplicaKey) -> ReplicaState:
+            if key == self._me:
+                return ReplicaState(key.node_id, key.directory_id, self._log.end_offset, now_ms, now_ms)
+            known = raft.progress.get(key)
+            if known is None:
+                return ReplicaState(key.node_id, key.directory_id, -1, -1, -1)
+            fetched, caught_up = (
+                now_ms - int((now - each) * 1000) for each in (known.last_fetch, known.last_caught_up)
+            )
+            return ReplicaState(key.node_id, key.directory_id, known.end_offset, fetched, caught_up)
+
+        observers = sorted(raft.progress.keys() - self.voters.keys)
         return QuorumDescription(
-            leader_id=self._identity.node_id,
-            epoch=self._epoch,
-            high_watermark=self._image.offset + 1,
-            voters=tuple(
-                ReplicaState(each.voter_id, each.voter_directory_id, self._log.end_offset, now_ms, now_ms)
-                for each in self._voters.voters
-            ),
-            observers=(),
+            leader_id=raft.leader_id,
+            epoch=raft.epoch,
+            high_watermark=raft.high_watermark,
+            voters=tuple(state(key) for key in sorted(self.voters.keys)),
+            observers=tuple(state(key) for key in observers),
         )
 
     # Snapshots
@@ -382,9 +522,9 @@ class MetadataQuorum:
 
     async def _take_snapshot(self) -> None:
         """A failure is logged and leaves the log as long as it is; the next commit tries again."""
-        image, size = self._image, self._unsnapped_bytes
+        image, size = self.image, self._unsnapped_bytes
         try:
-            written = await self._log.write_snapshot(Snapshot(image, self._voters))
+            written = await self._log.write_snapshot(Snapshot(image, self._history.committed_voters.to_record()))
         except (OSError, ApiError) as problem:
             log.warning("no metadata snapshot at offset %d: %s", image.offset + 1, problem)
             return
@@ -393,15 +533,21 @@ class MetadataQuorum:
         log.info("metadata snapshot at offset %d, epoch %d: %d bytes", image.offset + 1, image.epoch, written)
 
 
-def _resolve(future: asyncio.Future[MetadataImage], result: MetadataImage | ApiError) -> None:
-    """Whoever waited may have given up."""
-    if future.done():
-        return
-    if isinstance(result, ApiError):
-        future.set_exception(result)
-    else:
-        future.set_result(result)
-
-
 def _refused(why: str) -> ApiError:
     return ApiError(ErrorCode.NOT_CONTROLLER, why)
+
+
+def _where(leader_id: int) -> str:
+    if leader_id == NOBODY:
+        return "the metadata quorum has no leader at present; try again"
+    return f"node {leader_id} is the controller"
+
+
+def _nowhere() -> Address | None:
+    return None
+
+
+def committed_offset(durable_offsets: Iterable[int]) -> int:
+    """The greatest offset (exclusive) that a majority of the voters holds."""
+    descending = sorted(durable_offsets, reverse=True)
+    return descending[len(descending) // 2]

@@ -27,10 +27,9 @@ from sprawl.quorum.records import (
     TopicRecord,
     UnreadableRecordError,
 )
+from sprawl.quorum.voters import KRAFT_VERSION
 from sprawl_protocol.messages import KRaftVersionRecord, SnapshotFooterRecord, SnapshotHeaderRecord, VotersRecord
 
-KRAFT_VERSION: Final = 1
-"""Of the quorum's protocol: voters have directory ids and stand in the log (KIP-853)."""
 _NAME: Final = re.compile(r"([0-9]{20})-([0-9]{10})\.checkpoint", re.ASCII)
 _RECORDS_PER_BATCH: Final = 1024
 

@@ -25,12 +25,10 @@ class QuorumState:
     """Whether this node's log has ever held a committed record: then an empty log is a lost log."""
 
     def voting_for(self, voter_id: int, directory_id: str, epoch: int) -> QuorumState:
-        """A vote in a later epoch, or the same vote again. Any other is a bug in the caller."""
-        assert epoch > self.epoch or (epoch, voter_id, directory_id) == (
-            self.epoch,
-            self.voted_id,
-            self.voted_directory_id,
-        ), f"a second vote in epoch {epoch}"
+        """The first vote in an epoch, or the same vote again. Any other is a bug in the caller."""
+        free = epoch > self.epoch or (epoch == self.epoch and self.voted_id == NOBODY)
+        same = (epoch, voter_id, directory_id) == (self.epoch, self.voted_id, self.voted_directory_id)
+        assert free or same, f"a second vote in epoch {epoch}"
         return replace(self, epoch=epoch, leader_id=NOBODY, voted_id=voter_id, voted_directory_id=directory_id)
 
     def led_by(self, leader_id: int, epoch: int) -> QuorumState:
