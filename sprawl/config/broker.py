@@ -29,7 +29,8 @@ from sprawl.config.definitions import (
     setting,
 )
 from sprawl.config.errors import ConfigError
-from sprawl.config.listeners import Endpoint, HttpAddress, endpoints_of, http_address
+from sprawl.config.identity import SECRET_FILE
+from sprawl.config.listeners import Endpoint, HttpAddress, Seed, endpoints_of, http_address, seeds_of
 from sprawl.config.topics import FOREVER, TOPIC_DEFINITIONS, Durability
 
 INT, SHORT, LONG, DOUBLE, BOOLEAN, STRING, LIST = (
@@ -105,7 +106,18 @@ class BrokerConfig:
         Routing.DIRECT,
         "`direct`: clients are told the leaders' addresses; `any`: the address they came through.",
         enum=Routing,
-        inert="a node that is alone has no other address to tell",
+    )
+    sprawl_host: str = setting(
+        STRING, "", "The machine a node is on; replicas keep apart from each other by it. Empty: the machine's name."
+    )
+    sprawl_seeds: tuple[str, ...] = setting(
+        LIST, (), "Kafka addresses of other nodes of the cluster, `host:port`: where a node looks for the others."
+    )
+    sprawl_expected_nodes: int = setting(
+        INT, 1, "At its first start a node is ready once so many nodes have joined.", allowed=at_least(1)
+    )
+    sprawl_cluster_secret_file: str = setting(
+        STRING, "", "What the nodes of a cluster know each other by. Empty: `cluster.secret` in the data directory."
     )
     sprawl_log_level: str = setting(
         STRING, "info", "How much the log says.", allowed=one_of("debug", "info", "warning", "error")
@@ -315,7 +327,7 @@ class BrokerConfig:
             )
         if "compact" in self.log_cleanup_policy:
             raise self._error("log.cleanup.policy", f"{_COMPACTION}; use delete.")
-        _ = self.endpoints, self.http
+        _ = self.endpoints, self.http, self.seeds
 
     def _error(self, name: str, problem: str) -> ConfigError:
         return ConfigError(name, self.given.get(name), problem, self.sources.get(name, ""))
@@ -355,6 +367,16 @@ class BrokerConfig:
             insecure=self.sprawl_insecure,
             source=self.sources.get("sprawl.http.listener", ""),
         )
+
+    @cached_property
+    def seeds(self) -> tuple[Seed, ...]:
+        """Where other nodes of the cluster may be found. Raises `ConfigError`."""
+        return seeds_of(self.sprawl_seeds, self.sources.get("sprawl.seeds", ""))
+
+    @property
+    def secret_file(self) -> str:
+        """Where the cluster's secret is."""
+        return self.sprawl_cluster_secret_file or f"{self.data_dir}/{SECRET_FILE}"
 
     @property
     def request_memory_bytes(self) -> int:

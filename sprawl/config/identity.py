@@ -7,18 +7,23 @@ never changed after. A new disk has a new directory id, and so is a new voter.
 from __future__ import annotations
 
 import base64
+import binascii
 import re
 from dataclasses import asdict, dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from sprawl.config.errors import ConfigError
-from sprawl.runtime import Runtime, SmallState
+
+if TYPE_CHECKING:
+    from sprawl.runtime import Runtime, SmallState
 
 STATE_FILE: Final = "node.sqlite"
 """In the data directory; readable with any SQLite tool."""
 LOCK_FILE: Final = ".lock"
 """Locked by whoever uses the directory; Kafka's name for it."""
 SECRET_FILE: Final = "cluster.secret"  # noqa: S105 - a file name
+_SECRET_BYTES: Final = 32
+_LEAST_SECRET_BYTES: Final = 16
 _KEY: Final = "identity"
 _ID: Final = re.compile(r"[A-Za-z0-9_-]{22}", re.ASCII)
 
@@ -40,6 +45,26 @@ def new_id(runtime: Runtime) -> str:
         text = base64.urlsafe_b64encode(raw).decode().rstrip("=")
         if not text.startswith("-"):
             return text
+
+
+def new_secret(runtime: Runtime) -> bytes:
+    """A secret for a new cluster, as its file holds it: one line of base64."""
+    return base64.b64encode(runtime.token_bytes(_SECRET_BYTES)) + b"\n"
+
+
+def secret_in(text: bytes, path: str) -> bytes:
+    """The secret of a file with `text` at `path`. Raises `ConfigError`, which does not show it."""
+    try:
+        secret = base64.b64decode(b"".join(text.split()), validate=True)
+    except binascii.Error:
+        secret = b""
+    if len(secret) < _LEAST_SECRET_BYTES:
+        raise ConfigError(
+            "cluster secret",
+            path,
+            f"must be base64 of at least {_LEAST_SECRET_BYTES} bytes, such as the {SECRET_FILE} that another node has.",
+        )
+    return secret
 
 
 def check_cluster_id(text: str) -> str:

@@ -19,6 +19,7 @@ from sprawl.config.errors import ConfigError
 PROTOCOLS: Final = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
 _LISTENER: Final = re.compile(r"([A-Za-z0-9_.-]+)://(\[[0-9A-Fa-f:.%a-z]*\]|[^\[\]:/]*):([0-9]{1,5})", re.ASCII)
 _ADDRESS: Final = re.compile(r"(?:http://)?(\[[0-9A-Fa-f:.]*\]|[^\[\]:/]*):([0-9]{1,5})/?", re.ASCII)
+_SEED: Final = re.compile(r"(\[[0-9A-Fa-f:.%a-z]+\]|[^\[\]:/\s]+):([0-9]{1,5})", re.ASCII)
 _ANYWHERE: Final = ("", "0.0.0.0", "::")  # noqa: S104 - named in order to be refused
 
 
@@ -41,6 +42,17 @@ class Endpoint:
 class HttpAddress:
     host: str
     port: int
+
+
+@dataclass(frozen=True, slots=True)
+class Seed:
+    """Where another node may be found: it serves clients and nodes on one port."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return address(self.host, self.port)
 
 
 def address(host: str, port: int) -> str:
@@ -139,6 +151,17 @@ def http_address(text: str, *, insecure: bool = False, source: str = "") -> Http
             source,
         )
     return HttpAddress(host, int(match[2]))
+
+
+def seeds_of(texts: Iterable[str], source: str = "") -> tuple[Seed, ...]:
+    """Raises `ConfigError`."""
+    seeds: list[Seed] = []
+    for text in texts:
+        match = _SEED.fullmatch(text)
+        if match is None or not 0 < int(match[2]) <= 65535:
+            raise ConfigError("sprawl.seeds", text, "must be host:port, such as 192.0.2.7:9092 or [::1]:9092.", source)
+        seeds.append(Seed(match[1].strip("[]"), int(match[2])))
+    return tuple(dict.fromkeys(seeds))
 
 
 def _split(key: str, text: str, source: str) -> tuple[str, str, int]:

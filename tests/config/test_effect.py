@@ -31,6 +31,8 @@ READ_THROUGH = {
     "listener.security.protocol.map": ["endpoints"],
     "controller.listener.names": ["endpoints"],
     "sprawl.http.listener": ["http"],
+    "sprawl.seeds": ["seeds"],
+    "sprawl.cluster.secret.file": ["secret_file"],
     "queued.max.request.bytes": ["request_memory_bytes"],
 }
 """Keys that the rest of the code reads by a property of another name."""
