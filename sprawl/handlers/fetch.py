@@ -1,7 +1,8 @@
-"""Fetch (API 1): record bytes out, waiting for more where there is too little.
+"""Fetch (API 1): record bytes out, to consumers and to replicas, waiting for more where there is too little.
 
 One round reads every wanted partition up to the request's limits. A round that finds less than `min_bytes` and no
-error waits for any of its partitions to grow, or for `max_wait_ms` to pass, and reads again.
+error waits for any of its partitions to grow, or for `max_wait_ms` to pass, and reads again. A replica (another node,
+which has proved who it is) reads beyond the high watermark, and what it asks for tells how far it is.
 """
 
 from __future__ import annotations
@@ -12,7 +13,10 @@ from typing import Final
 
 from sprawl.handlers.context import Handler, RequestContext
 from sprawl.partitions.fetch_sessions import FetchPlan, FetchSessions, Wanted
-from sprawl.partitions.partition import READ_COMMITTED, FetchWait, Partition
+from sprawl.partitions.partition import READ_COMMITTED, Partition
+from sprawl.partitions.waiting import FetchWait
+from sprawl.quorum.requests import is_metadata_fetch
+from sprawl.quorum.serving import QuorumService
 from sprawl.routing.router import Router
 from sprawl.runtime import Clock
 from sprawl.security.access import Authorizer, Operation, topic
@@ -28,8 +32,16 @@ from sprawl_protocol.messages import (
 )
 
 _TOPIC_IDS_SINCE: Final = 13
-_LAST_FETCHED_EPOCH_SINCE: Final = 12
+_REPLICA_STATE_SINCE: Final = 15
 _NO_RECORDS: Final = b""
+
+
+@dataclass(frozen=True, slots=True)
+class _Replica:
+    """The node that fetches, where it is one."""
+
+    node_id: int
+    broker_epoch: int
 
 
 @dataclass(slots=True)
@@ -45,18 +57,29 @@ class _Round:
 
 class FetchHandlers:
     def __init__(
-        self, router: Router, sessions: FetchSessions, authorizer: Authorizer, clock: Clock, max_response_bytes: int
+        self,
+        router: Router,
+        sessions: FetchSessions,
+        authorizer: Authorizer,
+        clock: Clock,
+        max_response_bytes: int,
+        quorum: QuorumService | None = None,
     ) -> None:
+        """`quorum` answers fetches of the metadata."""
         self._router = router
         self._sessions = sessions
         self._authorizer = authorizer
         self._clock = clock
         self._max_response_bytes = max_response_bytes
+        self._quorum = quorum
 
     def routes(self) -> dict[ApiKey, Handler]:
         return {ApiKey.FETCH: self.fetch}
 
     def fetch(self, context: RequestContext, request: FetchRequest) -> Awaitable[FetchResponse]:
+        replica = _replica(context, request)
+        if replica is not None and is_metadata_fetch(request) and self._quorum is not None:
+            return self._quorum.fetch(request)
         by_topic_id = context.api_version >= _TOPIC_IDS_SINCE
         plan = self._sessions.plan(
             request.session_id,
@@ -78,14 +101,16 @@ class FetchHandlers:
             by_topic_id=by_topic_id,
             now=self._clock.monotonic(),
         )
-        return self._fetch(context, request, plan)
+        return self._fetch(context, request, plan, replica)
 
-    async def _fetch(self, context: RequestContext, request: FetchRequest, plan: FetchPlan) -> FetchResponse:
+    async def _fetch(
+        self, context: RequestContext, request: FetchRequest, plan: FetchPlan, replica: _Replica | None
+    ) -> FetchResponse:
         deadline = self._clock.monotonic() + max(request.max_wait_ms, 0) / 1000
-        found = await self._read_all(context, request, plan)
+        found = await self._read_all(context, request, plan, replica)
         while not found.settled and found.found_bytes < request.min_bytes:
-            with FetchWait(self._partitions(plan)) as more:
-                found = await self._read_all(context, request, plan)
+            with FetchWait(self._partitions(plan), by_replica=replica is not None) as more:
+                found = await self._read_all(context, request, plan, replica)
                 if found.settled or found.found_bytes >= request.min_bytes:
                     break
                 left = deadline - self._clock.monotonic()
@@ -102,12 +127,14 @@ class FetchHandlers:
                 continue  # the round that follows reports it
         return found
 
-    async def _read_all(self, context: RequestContext, request: FetchRequest, plan: FetchPlan) -> _Round:
+    async def _read_all(
+        self, context: RequestContext, request: FetchRequest, plan: FetchPlan, replica: _Replica | None
+    ) -> _Round:
         found = _Round(room=min(request.max_bytes, self._max_response_bytes))
         for wanted in plan.wanted:
             answer = PartitionData(partition_index=wanted.index, records=_NO_RECORDS)
             try:
-                await self._read(context, request, wanted, answer, found)
+                await self._read(context, request, wanted, answer, found, replica)
             except ApiError as error:
                 found.settled = True
                 answer.error_code = int(error.code)
@@ -116,7 +143,13 @@ class FetchHandlers:
         return found
 
     async def _read(
-        self, context: RequestContext, request: FetchRequest, wanted: Wanted, answer: PartitionData, found: _Round
+        self,
+        context: RequestContext,
+        request: FetchRequest,
+        wanted: Wanted,
+        answer: PartitionData,
+        found: _Round,
+        replica: _Replica | None,
     ) -> None:
         name = self._router.topic_name(wanted.topic, wanted.topic_id)
         if name and not self._authorizer.authorize(context.principal, Operation.READ, topic(name)):
@@ -131,7 +164,15 @@ class FetchHandlers:
         if wanted.last_fetched_epoch >= 0 and _diverged(partition, wanted, answer):
             found.settled = True
             return
-        until = partition.readable_until(request.isolation_level)
+        if replica is None:
+            until = partition.readable_until(request.isolation_level)
+            if until < wanted.offset <= partition.log.log_end_offset:
+                return  # there, and not committed yet
+        else:
+            until = partition.replica_end
+            if wanted.offset <= partition.log.log_end_offset and wanted.offset >= partition.log.log_start_offset:
+                partition.fetched_by(replica.node_id, replica.broker_epoch, wanted.offset)
+                answer.high_watermark = partition.high_watermark
         if wanted.offset == until:
             return
         minimum_one = found.found_bytes == 0
@@ -144,6 +185,16 @@ class FetchHandlers:
         answer.records = _as_one(read)
         found.found_bytes += read.size
         found.room -= read.size
+
+
+def _replica(context: RequestContext, request: FetchRequest) -> _Replica | None:
+    """Raises `ApiError` if a client says that it is a replica, or a node that it is another."""
+    node_id = request.replica_id if context.api_version < _REPLICA_STATE_SINCE else request.replica_state.replica_id
+    if node_id < 0:
+        return None
+    if context.peer is None or context.peer.node_id != node_id:
+        raise ApiError(ErrorCode.CLUSTER_AUTHORIZATION_FAILED, f"this connection is not that of replica {node_id}")
+    return _Replica(node_id, request.replica_state.replica_epoch)
 
 
 def _denied(context: RequestContext, name: str) -> ApiError:

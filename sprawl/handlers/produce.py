@@ -12,7 +12,7 @@ from typing import Final
 from sprawl.handlers.context import Handler, Hangup, Later, RequestContext
 from sprawl.handlers.impatience import Impatience
 from sprawl.partitions.append import check_produce
-from sprawl.partitions.partition import Appended, Commit
+from sprawl.partitions.waiting import Appended, Commit
 from sprawl.routing.router import Router
 from sprawl.security.access import Authorizer, Operation, topic
 from sprawl_protocol.api import ApiKey

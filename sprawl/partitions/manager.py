@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from uuid import UUID
 
 from sprawl.config.topics import TopicConfig
+from sprawl.partitions.fetchers import ReplicaFetchers
 from sprawl.partitions.partition import Partition
 from sprawl.quorum.image import MetadataImage, PartitionImage, TopicImage
 from sprawl.runtime import Clock
@@ -34,13 +35,18 @@ class PartitionManager:
         clock: Clock,
         config_of: Callable[[MetadataImage, str], TopicConfig],
         kept: frozenset[str],
+        fetchers: ReplicaFetchers | None = None,
+        isr_due: Callable[[Partition], None] | None = None,
     ) -> None:
-        """`kept`: topics that are not in the image and still have their place on this disk: the metadata log."""
+        """`kept`: topics that are not in the image and still have their place on this disk: the metadata log.
+        `fetchers` follow what others lead; `isr_due` is told of followers that may have caught up."""
         self._node_id = node_id
         self._logs = logs
         self._clock = clock
         self._config_of = config_of
         self._kept = kept
+        self._fetchers = fetchers
+        self._isr_due = isr_due
         self._by_name: dict[tuple[str, int], Partition] = {}
         self._by_id: dict[tuple[UUID, int], Partition] = {}
         self._unopenable: dict[tuple[UUID, int], str] = {}
@@ -99,6 +105,8 @@ class PartitionManager:
             partition.close(reason)
         self._by_id.clear()
         self._by_name.clear()
+        if self._fetchers is not None:
+            await self._fetchers.stop()
 
     async def _work(self) -> None:
         while True:
@@ -126,12 +134,19 @@ class PartitionManager:
         else:
             for topic in [t for t in before.topics.values() if t.id not in image.topics_by_id]:
                 await self._remove_topic(topic)
+        same = before is not None and image.topics is before.topics and image.configs is before.configs
+        if same and not self._unopenable:
+            return
         for topic in image.topics.values():
             former = before.topics_by_id.get(topic.id) if before is not None else None
             for partition in topic.partitions:
                 again = (topic.id, partition.index) in self._unopenable
-                if self._node_id in partition.replicas and (former is not topic or again):
+                if former is topic and not again:
+                    continue
+                if self._node_id in partition.replicas:
                     await self._ensure(image, topic, partition)
+                else:
+                    await self._remove(topic, partition.index, _gone_elsewhere(topic, partition.index))
             if before is None or image.config_of_topic_changed(before, topic.name):
                 self._reconfigure(image, topic)
 
@@ -139,7 +154,7 @@ class PartitionManager:
         key = (topic.id, wanted.index)
         partition = self._by_id.get(key)
         if partition is not None:
-            partition.update_leadership(wanted.leader_epoch, wanted.isr)
+            await self._take_role(partition, wanted)
             return
         try:
             opened = await self._logs.open(topic.id, topic.name, wanted.index, self._config_of(image, topic.name))
@@ -160,30 +175,51 @@ class PartitionManager:
             topic.id,
             wanted.index,
             opened,
-            wanted.leader_epoch,
-            wanted.isr,
+            node_id=self._node_id,
             now_ms=self._clock.wall_ms,
+            now=self._clock.monotonic,
         )
+        partition.on_isr_due = self._isr_due
         self._by_id[key] = partition
         self._by_name[(topic.name, wanted.index)] = partition
+        await self._take_role(partition, wanted)
+
+    async def _take_role(self, partition: Partition, wanted: PartitionImage) -> None:
+        async with partition.mending:
+            if wanted.leader == self._node_id:
+                partition.lead(wanted)
+            else:
+                partition.follow(wanted)
+        if self._fetchers is not None:
+            self._fetchers.update(partition)
 
     async def _remove_topic(self, topic: TopicImage) -> None:
         gone = ApiError(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, f"topic {topic.name} has been deleted")
         for index in range(len(topic.partitions)):
-            partition = self._by_id.pop((topic.id, index), None)
-            self._unopenable.pop((topic.id, index), None)
-            if partition is None:
-                continue
-            if self._by_name.get((topic.name, index)) is partition:
-                del self._by_name[(topic.name, index)]
-            partition.close(gone)
+            await self._remove(topic, index, gone)
+
+    async def _remove(self, topic: TopicImage, index: int, why: ApiError) -> None:
+        partition = self._by_id.pop((topic.id, index), None)
+        self._unopenable.pop((topic.id, index), None)
+        if partition is None:
+            return
+        if self._by_name.get((topic.name, index)) is partition:
+            del self._by_name[(topic.name, index)]
+        if self._fetchers is not None:
+            self._fetchers.remove(partition)
+        partition.close(why)
+        async with partition.mending:
             await self._logs.delete(partition.log)
 
     def _set_stray_logs_aside(self, image: MetadataImage) -> None:
-        """Logs of topics that were deleted while this node was down."""
+        """Logs of topics that were deleted, or of replicas that were moved elsewhere, while this node was down."""
         for directory in self._logs.on_disk():
             known = image.topics_by_id.get(directory.topic_id)
-            mine = directory.topic in self._kept or (known is not None and directory.partition < len(known.partitions))
+            mine = directory.topic in self._kept or (
+                known is not None
+                and directory.partition < len(known.partitions)
+                and self._node_id in known.partitions[directory.partition].replicas
+            )
             if not mine:
                 self._logs.set_aside(directory)
 
@@ -193,3 +229,7 @@ class PartitionManager:
             partition = self._by_id.get((topic.id, index))
             if partition is not None and partition.log.config != config:
                 partition.log.apply_config(config)
+
+
+def _gone_elsewhere(topic: TopicImage, index: int) -> ApiError:
+    return ApiError(ErrorCode.NOT_LEADER_OR_FOLLOWER, f"{topic.name}-{index} is kept on other nodes now")

@@ -1,9 +1,12 @@
-"""One partition as its leader sees it: the log, the high watermark, and who waits for either.
+"""One partition replica on this node: the log, the high watermark, and who waits for either.
 
 The rules of the room:
 
-- The high watermark is the least durable offset over the in-sync replicas, never goes back within a leader epoch,
-  and is the only thing that lets an `acks=all` producer be answered or a consumer read.
+- A replica leads or follows, as the metadata image says; `lead` and `follow` are the only ways from one to the other,
+  and each is for one leader epoch.
+- The high watermark is the least durable offset over the in-sync replicas (`insync.py`), never goes back within a
+  leader epoch, and is the only thing that lets an `acks=all` producer be answered or a consumer read. It stands still
+  while fewer than min.insync.replicas are in sync (KIP-966).
 - What "durable" means on a replica is its log's business (`sprawl.durability`).
 - Nobody waits on a timer: producers and fetches are woken by the log, through `_log_advanced`.
 """
@@ -12,19 +15,24 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from uuid import UUID
 
 from sprawl.config.topics import TopicConfig
+from sprawl.partitions.insync import InSync
+from sprawl.partitions.waiting import Appended, Commit, FetchWait
+from sprawl.quorum.image import PartitionImage
 from sprawl.storage.log import Log, LogRead
 from sprawl_protocol.errors import ApiError, ErrorCode
 from sprawl_protocol.records import BatchHeader
 
 READ_COMMITTED = 1
+NOBODY = -1
 
 
 class Partition:
-    """A partition led by this node. Built by the `PartitionManager`, which tells it of every change of leadership."""
+    """Built by the `PartitionManager`, which tells it of every change of leadership. It neither leads nor follows
+    until it is told."""
 
     def __init__(
         self,
@@ -32,24 +40,37 @@ class Partition:
         topic_id: UUID,
         index: int,
         log: Log,
-        leader_epoch: int,
-        isr: Sequence[int],
         *,
+        node_id: int,
         now_ms: Callable[[], int],
+        now: Callable[[], float],
     ) -> None:
         self.topic = topic
         self.topic_id = topic_id
         self.index = index
         self.log = log
-        self.leader_epoch = leader_epoch
-        self.isr = tuple(isr)
+        self.leader = NOBODY
+        self.leader_epoch = -1
+        self.epoch_start = 0
+        """As leader: where this epoch began. Everything below was there before."""
+        self.insync: InSync | None = None
+        """While leading."""
+        self.mending = asyncio.Lock()
+        """Held while the log is cut or replaced, and while the role changes."""
+        self.on_isr_due: Callable[[Partition], None] | None = None
+        """Told that the in-sync set might have to change."""
+        self._node_id = node_id
         self._now_ms = now_ms
-        self._high_watermark = log.durable_offset
+        self._now = now
+        self._high_watermark = log.log_start_offset
         self._awaiting_commit: deque[Commit] = deque()
+        self._awaiting_write: deque[Commit] = deque()
+        """Of producers that asked for this replica only (acks=1)."""
+        self._awaiting_durable: deque[tuple[int, asyncio.Future[None]]] = deque()
+        self._awaiting_established: list[asyncio.Future[None]] = []
         self._awaiting_records: dict[FetchWait, None] = {}
         """In the order they came."""
         self._closed: ApiError | None = None
-        log.epochs.assign(leader_epoch, log.log_end_offset)
         log.on_durable = self._log_advanced
         log.on_rejected = self._log_rejected
 
@@ -61,49 +82,122 @@ class Partition:
         return self.log.config
 
     @property
+    def leading(self) -> bool:
+        return self.insync is not None
+
+    @property
     def high_watermark(self) -> int:
         """Exclusive: records below it are committed."""
         return self._high_watermark
 
     @property
+    def established(self) -> bool:
+        """As leader: whether everything that earlier leaders committed is known to be committed (KIP-207)."""
+        return self.leading and self._high_watermark >= self.epoch_start
+
+    @property
     def last_stable_offset(self) -> int:
         return self.log.last_stable_offset(self._high_watermark)
 
+    @property
+    def replica_end(self) -> int:
+        """What followers may be given: nothing that this log may have to take back."""
+        return self.log.servable_offset
+
+    @property
+    def min_isr(self) -> int:
+        """min.insync.replicas, as far as there are so many replicas."""
+        assert self.insync is not None, "only a leader asks"
+        return min(self.log.config.min_insync_replicas, len(self.insync.followers) + 1)
+
     def readable_until(self, isolation_level: int) -> int:
         return self.last_stable_offset if isolation_level == READ_COMMITTED else self._high_watermark
+
+    # -- roles ------------------------------------------------------------------------------------------------
+
+    def lead(self, image: PartitionImage) -> None:
+        """This node leads from now on, in `image.leader_epoch`; or it goes on leading, with other replicas or ISR."""
+        now = self._now()
+        insync = self.insync
+        if insync is not None and image.leader_epoch == self.leader_epoch:
+            insync.assign(image.replicas, now)
+            insync.settle(image.isr, image.partition_epoch)
+        else:
+            assert image.leader_epoch > self.leader_epoch, "leader epochs only grow"
+            self._refuse_all(_moved(self, image.leader_epoch))
+            self.insync = InSync(self._node_id, image.replicas, image.isr, image.partition_epoch, now)
+            self.leader = self._node_id
+            self.leader_epoch = image.leader_epoch
+            self.epoch_start = self.log.log_end_offset
+            self.log.epochs.assign(image.leader_epoch, self.epoch_start)
+            self._high_watermark = max(self._high_watermark, self.log.log_start_offset)
+        self._advance()
+        self._wake_fetches(replicas_too=True)
+
+    def follow(self, image: PartitionImage) -> None:
+        """Another node leads, or nobody."""
+        if (image.leader, image.leader_epoch) == (self.leader, self.leader_epoch) and not self.leading:
+            return
+        self.insync = None
+        self.leader = image.leader
+        self.leader_epoch = image.leader_epoch
+        self._refuse_all(_moved(self, image.leader_epoch))
+        self._wake_fetches(replicas_too=True)
+
+    def close(self, reason: ApiError) -> None:
+        """No longer kept here: everyone who waits is told why, and so is everyone who comes."""
+        self._closed = reason
+        self.insync = None
+        self.log.on_durable = None
+        self.log.on_rejected = None
+        self._refuse_all(reason)
+        self._wake_fetches(replicas_too=True)
+
+    def _refuse_unless_leading(self) -> None:
+        self._refuse_if_closed()
+        if self.insync is None:
+            raise ApiError(ErrorCode.NOT_LEADER_OR_FOLLOWER, f"{self} is led by node {self.leader}, not by this one")
+
+    def _refuse_if_closed(self) -> None:
+        if self._closed is not None:
+            raise ApiError(self._closed.code, self._closed.message)
 
     # -- appending ------------------------------------------------------------------------------------------
 
     def append(self, buffer: memoryview, batches: list[tuple[int, BatchHeader]], *, all_replicas: bool) -> Appended:
         """Append validated batches of one producer.
 
-        Returns at once; `Appended.commit` is settled once the high watermark has passed the last record.
-        A batch that this producer sent before is not appended again: it waits for, and answers with, its first place.
-        Raises `ApiError` when nothing was appended.
+        Returns at once; `Appended.commit` is settled once the high watermark has passed the last record, or, unless
+        `all_replicas`, once it is durable here. A batch that this producer sent before is not appended again: it waits
+        for, and answers with, its first place. Raises `ApiError` when nothing was appended.
         """
-        self._refuse_if_closed()
-        log = self.log
-        if all_replicas and len(self.isr) < log.config.min_insync_replicas:
+        self._refuse_unless_leading()
+        log, insync = self.log, self.insync
+        assert insync is not None
+        if all_replicas and len(insync.isr) < self.min_isr:
             raise ApiError(
                 ErrorCode.NOT_ENOUGH_REPLICAS,
-                f"{self} has {len(self.isr)} in-sync replicas, min.insync.replicas is {log.config.min_insync_replicas}",
+                f"{self} has {len(insync.isr)} in-sync replicas, min.insync.replicas is "
+                f"{log.config.min_insync_replicas}",
             )
         if batches[0][1].producer_id >= 0:
             assert len(batches) == 1, "produce validation lets one batch through"
             duplicate = log.producers.check(batches[0][1])
             if duplicate is not None:
-                return Appended(duplicate.base_offset, -1, log.log_start_offset, self._commit_of(duplicate.last_offset))
+                commit = self._commit_of(duplicate.last_offset, all_replicas=all_replicas)
+                return Appended(duplicate.base_offset, -1, log.log_start_offset, commit)
         info = log.append(buffer, batches, self.leader_epoch, self._now_ms())
-        return Appended(
-            info.base_offset, info.log_append_time_ms, log.log_start_offset, self._commit_of(info.last_offset)
-        )
+        commit = self._commit_of(info.last_offset, all_replicas=all_replicas)
+        return Appended(info.base_offset, info.log_append_time_ms, log.log_start_offset, commit)
 
-    def _commit_of(self, last_offset: int) -> Commit:
+    def _commit_of(self, last_offset: int, *, all_replicas: bool) -> Commit:
         commit = Commit(last_offset)
-        if last_offset < self._high_watermark:
+        if last_offset < (self._high_watermark if all_replicas else self.log.durable_offset):
             commit.settle(None)
-        else:
+        elif all_replicas:
             self._awaiting_commit.append(commit)
+        else:
+            self._awaiting_write.append(commit)
         return commit
 
     # -- reading --------------------------------------------------------------------------------------------
@@ -147,7 +241,7 @@ class Partition:
 
     def delete_records(self, before_offset: int) -> int:
         """Move the log start offset up; -1 means to the high watermark. Returns the new low watermark."""
-        self._refuse_if_closed()
+        self._refuse_unless_leading()
         target = self._high_watermark if before_offset == -1 else before_offset
         if not 0 <= target <= self._high_watermark:
             raise ApiError(
@@ -158,146 +252,153 @@ class Partition:
             self.log.advance_log_start(target)
         return self.log.log_start_offset
 
-    # -- changes from outside -------------------------------------------------------------------------------
+    async def until_established(self) -> None:
+        """Wait until everything that earlier leaders committed can be read here. Raises `ApiError`."""
+        self._refuse_unless_leading()
+        if not self.established:
+            waiting: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._awaiting_established.append(waiting)
+            await waiting
 
-    def update_leadership(self, leader_epoch: int, isr: Sequence[int]) -> None:
-        self.isr = tuple(isr)
-        if leader_epoch != self.leader_epoch:
-            assert leader_epoch > self.leader_epoch, "leader epochs only grow"
-            self.leader_epoch = leader_epoch
-            self.log.epochs.assign(leader_epoch, self.log.log_end_offset)
+    # -- replicas -------------------------------------------------------------------------------------------
 
-    def close(self, reason: ApiError) -> None:
-        """No longer led here: everyone who waits is told why, and so is everyone who comes."""
-        self._closed = reason
-        self.log.on_durable = None
-        self.log.on_rejected = None
-        self._refuse_all_commits(reason)
-        self._wake_fetches()
+    def fetched_by(self, follower: int, broker_epoch: int, offset: int) -> None:
+        """A follower fetches from `offset` on, and so has everything below. Raises `ApiError`."""
+        self._refuse_unless_leading()
+        assert self.insync is not None
+        if follower not in self.insync.followers:
+            raise ApiError(ErrorCode.UNKNOWN_LEADER_EPOCH, f"node {follower} is no replica of {self} yet, as seen here")
+        self.insync.fetched(follower, broker_epoch, offset, self.log.log_end_offset, self._now())
+        self._advance()
+        if follower not in self.insync.isr and self.on_isr_due is not None:
+            self.on_isr_due(self)
 
-    def _refuse_if_closed(self) -> None:
-        if self._closed is not None:
-            raise ApiError(self._closed.code, self._closed.message)
+    def wanted_isr(self, lag: float, eligible: Callable[[int, int], bool]) -> tuple[int, ...] | None:
+        """The in-sync set as it should be, if it should be another."""
+        if self.insync is None:
+            return None
+        return self.insync.wanted(
+            high_watermark=self._high_watermark,
+            epoch_start=self.epoch_start,
+            leader_end=self.log.log_end_offset,
+            lag=lag,
+            now=self._now(),
+            eligible=eligible,
+        )
 
-    def _log_advanced(self, log: Log) -> None:
-        """The log's durable offset moved, or the log failed: the one place where the high watermark advances."""
-        if log.failed is not None:
-            self._refuse_all_commits(ApiError(ErrorCode.KAFKA_STORAGE_ERROR, f"{self}: {log.failed}"))
-            return
-        committed = log.durable_offset
+    def isr_settled(self, leader_epoch: int, isr: Sequence[int], partition_epoch: int) -> None:
+        """The controller answers a change."""
+        if self.insync is not None and leader_epoch == self.leader_epoch:
+            if partition_epoch >= self.insync.partition_epoch:
+                self.insync.pending = None
+            self.insync.settle(isr, partition_epoch)
+            self._advance()
+
+    def leader_says(self, high_watermark: int, log_start_offset: int) -> None:
+        """As follower: how far the leader's log is committed, and where it begins."""
+        self._raise_high_watermark(min(high_watermark, self.log.log_end_offset))
+        start = min(log_start_offset, self._high_watermark)
+        if start > self.log.log_start_offset:
+            self.log.advance_log_start(start)
+
+    async def cut(self, offset: int) -> None:
+        """As follower: the leader's log goes on differently from `offset` on. Raises `ApiError`, `OSError`."""
+        await self.log.truncate_to(offset)
+        self._high_watermark = min(self._high_watermark, self.log.log_end_offset)
+
+    async def begin_at(self, offset: int) -> None:
+        """As follower: what is here has no place in the leader's log, which begins at `offset`."""
+        await self.log.reset_to(offset)
+        self._high_watermark = offset
+
+    async def durable(self) -> None:
+        """Wait until everything appended so far is durable here. Raises `ApiError` if it will not be."""
+        target = self.log.log_end_offset
+        while self.log.durable_offset < min(target, self.log.log_end_offset):
+            waiting: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._awaiting_durable.append((target, waiting))
+            await waiting
+        if self.log.failed is not None:
+            raise ApiError(ErrorCode.KAFKA_STORAGE_ERROR, f"{self}: {self.log.failed}")
+
+    # -- the high watermark -----------------------------------------------------------------------------------
+
+    def _advance(self) -> None:
+        """The one place where a leader's high watermark moves."""
+        insync = self.insync
+        if insync is not None and len(insync.isr) >= self.min_isr:
+            self._raise_high_watermark(insync.committed(self.log.durable_offset))
+
+    def _raise_high_watermark(self, committed: int) -> None:
         if committed <= self._high_watermark:
             return
         self._high_watermark = committed
         waiting = self._awaiting_commit
         while waiting and waiting[0].last_offset < committed:
             waiting.popleft().settle(None)
-        self._wake_fetches()
+        if self._awaiting_established and self.established:
+            self._release_established()
+        self._wake_fetches(replicas_too=False)
+
+    def _release_established(self) -> None:
+        waiting, self._awaiting_established = self._awaiting_established, []
+        for each in waiting:
+            if not each.done():
+                each.set_result(None)
+
+    def _log_advanced(self, log: Log) -> None:
+        """The log's durable offset moved, or the log failed."""
+        while self._awaiting_durable and (log.failed or self._awaiting_durable[0][0] <= log.durable_offset):
+            _, future = self._awaiting_durable.popleft()
+            if not future.done():
+                future.set_result(None)
+        if log.failed is not None:
+            self._refuse_all(ApiError(ErrorCode.KAFKA_STORAGE_ERROR, f"{self}: {log.failed}"))
+            return
+        written = self._awaiting_write
+        while written and written[0].last_offset < log.durable_offset:
+            written.popleft().settle(None)
+        self._advance()
+        self._wake_fetches(replicas_too=True)
 
     def _log_rejected(self, first_offset: int, reason: ApiError) -> None:
         """The log took back what it could not write, from `first_offset` on: nobody was told that it is safe."""
-        waiting, self._awaiting_commit = self._awaiting_commit, deque()
-        for commit in waiting:
-            if commit.last_offset < first_offset:
-                self._awaiting_commit.append(commit)
-            else:
-                commit.settle(reason)
+        self._awaiting_commit = _without_refused(self._awaiting_commit, first_offset, reason)
+        self._awaiting_write = _without_refused(self._awaiting_write, first_offset, reason)
+        durable, self._awaiting_durable = self._awaiting_durable, deque()
+        for _, future in durable:
+            if not future.done():
+                future.set_result(None)  # it looks again
 
-    def _refuse_all_commits(self, reason: ApiError) -> None:
-        waiting, self._awaiting_commit = self._awaiting_commit, deque()
-        for commit in waiting:
+    def _refuse_all(self, reason: ApiError) -> None:
+        refused = [*self._awaiting_commit, *self._awaiting_write]
+        self._awaiting_commit.clear()
+        self._awaiting_write.clear()
+        for commit in refused:
             commit.settle(reason)
+        established, self._awaiting_established = self._awaiting_established, []
+        for each in established:
+            if not each.done():
+                each.set_exception(ApiError(reason.code, reason.message))
 
-    def _wake_fetches(self) -> None:
+    def _wake_fetches(self, *, replicas_too: bool) -> None:
         for waiter in list(self._awaiting_records):
-            waiter.wake()
+            if replicas_too or not waiter.by_replica:
+                waiter.wake()
 
 
-class Commit:
-    """The promise that records will be committed, or refused. Settled once, by the partition.
+def _moved(partition: Partition, epoch: int) -> ApiError:
+    return ApiError(
+        ErrorCode.NOT_LEADER_OR_FOLLOWER,
+        f"{partition}: leader epoch {epoch} has begun; whether the records were committed is for its leader to say",
+    )
 
-    A callback and not a future: what waits is run at once, not a turn of the event loop later, which for a producer of
-    single records is a good part of the time an answer takes.
-    """
 
-    __slots__ = ("_waiting", "error", "last_offset", "settled")
-
-    def __init__(self, last_offset: int) -> None:
-        self.last_offset = last_offset
-        self.settled = False
-        self.error: ApiError | None = None
-        self._waiting: Callable[[], None] | None = None
-
-    def settle(self, error: ApiError | None) -> None:
-        assert not self.settled, "a commit is settled once"
-        self.settled = True
-        self.error = error
-        waiting, self._waiting = self._waiting, None  # no cycle must be left for the garbage collector
-        if waiting is not None:
-            waiting()
-
-    def when_settled(self, callback: Callable[[], None]) -> None:
-        """One callback, called at once if it is settled already."""
-        if self.settled:
-            callback()
+def _without_refused(waiting: deque[Commit], first_offset: int, reason: ApiError) -> deque[Commit]:
+    kept: deque[Commit] = deque()
+    for commit in waiting:
+        if commit.last_offset < first_offset:
+            kept.append(commit)
         else:
-            self._waiting = callback
-
-    async def wait(self) -> None:
-        """Raises the `ApiError` it was refused with."""
-        if not self.settled:
-            waiting: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            self.when_settled(lambda: None if waiting.done() else waiting.set_result(None))
-            await waiting
-        if self.error is not None:
-            raise ApiError(self.error.code, self.error.message)
-
-
-class Appended:
-    """Where records went, and when they are committed."""
-
-    __slots__ = ("base_offset", "commit", "log_append_time_ms", "log_start_offset")
-
-    def __init__(self, base_offset: int, log_append_time_ms: int, log_start_offset: int, commit: Commit) -> None:
-        self.base_offset = base_offset
-        self.log_append_time_ms = log_append_time_ms
-        self.log_start_offset = log_start_offset
-        self.commit = commit
-
-
-class FetchWait:
-    """A fetch that waits for any of its partitions to have more.
-
-    Entered before the partitions are read, so that records that come in between the read and the wait are not missed:
-
-        with FetchWait(partitions) as more:
-            ...read, and be done if it is enough...
-            await more.within(seconds)
-    """
-
-    __slots__ = ("_future", "_partitions")
-
-    def __init__(self, partitions: Collection[Partition]) -> None:
-        self._future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._partitions = partitions
-
-    def __enter__(self) -> FetchWait:
-        for partition in self._partitions:
-            partition.wait_for_records(self)
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        for partition in self._partitions:
-            partition.stop_waiting(self)
-
-    def wake(self) -> None:
-        if not self._future.done():
-            self._future.set_result(None)
-
-    async def within(self, seconds: float) -> bool:
-        """True once woken, False after `seconds`."""
-        try:
-            async with asyncio.timeout(seconds):
-                await self._future
-        except TimeoutError:
-            return False
-        return True
+            commit.settle(reason)
+    return kept

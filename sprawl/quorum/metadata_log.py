@@ -104,9 +104,14 @@ class MetadataLog:
         return latest if latest >= 0 else 0 if self._base is None else self._base.epoch
 
     def end_of_epoch(self, epoch: int) -> tuple[int, int]:
-        """The largest epoch here that is not above `epoch`, and where it ends; (-1, -1) if that is not known."""
+        """The largest epoch here that is not above `epoch`, and where it ends.
+
+        (-1, -1) if only a snapshot could say; `epoch` itself, ending at 0, if there is nothing so old.
+        """
         entries = self._replica.epochs.entries
         if not entries or epoch < entries[0][0]:
+            if self.start_offset == 0:
+                return epoch, 0
             base = self._base
             known = base is not None and base.end_offset == self.start_offset and epoch >= base.epoch
             return (base.epoch, self.start_offset) if known and base is not None else (-1, -1)

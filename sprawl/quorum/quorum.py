@@ -133,6 +133,7 @@ class MetadataQuorum:
                 self._replica, surroundings.peers, addresses, self._others, self._snapshot_installed, self._heard
             )
         self._subscribers: list[Subscriber] = []
+        self._awaited: list[tuple[Callable[[MetadataImage], bool], asyncio.Future[MetadataImage]]] = []
         self._leadership: list[Callable[[bool], None]] = []
         self._failure: asyncio.Future[str] | None = None
         self._caught_up = asyncio.Event()
@@ -182,6 +183,14 @@ class MetadataQuorum:
     def subscribe(self, callback: Subscriber) -> None:
         """Called with the image before and after, whenever something was committed, in order, on the event loop."""
         self._subscribers.append(callback)
+
+    async def until(self, holds: Callable[[MetadataImage], bool]) -> MetadataImage:
+        """The first committed image that `holds`."""
+        if holds(self.image):
+            return self.image
+        reached: asyncio.Future[MetadataImage] = asyncio.get_running_loop().create_future()
+        self._awaited.append((holds, reached))
+        return await reached
 
     def on_leadership(self, callback: Callable[[bool], None]) -> None:
         """Called with True once this node leads and has committed everything it found; with False when it is over."""
@@ -460,6 +469,10 @@ class MetadataQuorum:
                 log.exception("part of this node cannot follow the metadata")
                 broken = f"part of this node cannot follow the metadata: {problem}"
         self._proposals.committed(after.offset + 1)
+        for holds, reached in self._awaited:
+            if not reached.done() and holds(after):
+                reached.set_result(after)
+        self._awaited = [each for each in self._awaited if not each[1].done()]
         if broken:
             self._fail(broken)
 

@@ -77,7 +77,10 @@ class RaftLog(Protocol):
         ...
 
     def end_of_epoch(self, epoch: int) -> tuple[int, int]:
-        """The largest epoch in the log that is not above `epoch`, and where it ends."""
+        """The largest epoch in the log that is not above `epoch`, and where it ends.
+
+        (-1, -1) if only a snapshot could say; `epoch` itself, ending at 0, if the log has nothing so old.
+        """
         ...
 
 
@@ -308,10 +311,14 @@ class Raft:
     # -- the leader's word ----------------------------------------------------------------------------------------
 
     def epoch_seen(self, epoch: int, leader_id: int, now: float) -> None:
-        """Another replica is in `epoch`, and believes that `leader_id` leads it."""
+        """Another replica is in `epoch`, and believes that `leader_id` leads it.
+
+        Who stands for election has waited for that leader long enough: only a later epoch, or the leader's own word
+        (`epoch_begun`), changes its mind. Else replicas could send each other back to a leader that is gone, for ever.
+        """
         if epoch < self.epoch or leader_id == self.me.node_id:
             return
-        if leader_id != NOBODY and (epoch > self.epoch or self.leader_id == NOBODY):
+        if leader_id != NOBODY and (epoch > self.epoch or self.role is Role.UNATTACHED):
             self._become_follower(epoch, leader_id, now)
         elif epoch > self.epoch:
             self._become_unattached(epoch, now)
@@ -320,7 +327,8 @@ class Raft:
         """BeginQuorumEpoch: `leader_id` says that it leads."""
         if epoch < self.epoch:
             return ErrorCode.FENCED_LEADER_EPOCH
-        self.epoch_seen(epoch, leader_id, now)
+        if leader_id != self.leader_id and leader_id != self.me.node_id:
+            self._become_follower(epoch, leader_id, now)
         return ErrorCode.NONE
 
     def epoch_ended(self, leader_id: int, epoch: int, successors: list[ReplicaKey], now: float) -> ErrorCode:
@@ -358,7 +366,7 @@ class Raft:
             return FetchAnswer(Verdict.SNAPSHOT)
         found, end = self._log.end_of_epoch(last_epoch)
         if offset > 0 and (found != last_epoch or end < offset):
-            if found < 0 or end < self._log.start_offset:
+            if found < 0:
                 return FetchAnswer(Verdict.SNAPSHOT)
             return FetchAnswer(Verdict.DIVERGED, diverging_epoch=found, diverging_end=end)
         progress.end_offset = max(progress.end_offset, offset)

@@ -56,8 +56,9 @@ class KeyedLog:
         return appended.commit.last_offset + 1
 
     async def read_all(self, partition: int) -> AsyncIterator[KeyValue]:
-        """Everything committed, oldest first."""
+        """Everything committed, oldest first; waits until it is known what is."""
         source = self._partition(partition)
+        await source.until_established()
         offset = source.log.log_start_offset
         while offset < source.high_watermark:
             read = await source.read(offset, _READ_BYTES, source.high_watermark, minimum_one=True)

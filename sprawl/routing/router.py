@@ -23,7 +23,7 @@ class Router:
 
     def leader(self, topic: str, index: int) -> Partition:
         partition = self._partitions.find(topic, index)
-        if partition is not None:
+        if partition is not None and partition.leading:
             return partition
         known = self._image().topics.get(topic)
         if known is None:
@@ -32,7 +32,7 @@ class Router:
 
     def leader_by_id(self, topic_id: UUID, index: int) -> Partition:
         partition = self._partitions.find_by_id(topic_id, index)
-        if partition is not None:
+        if partition is not None and partition.leading:
             return partition
         known = self._image().topics_by_id.get(topic_id)
         if known is None:
