@@ -52,6 +52,8 @@ def plain_start(arguments: Sequence[str]) -> tuple[str | None, list[str], dict[s
             pairs.append(value)
         elif key == "config":
             file = value
+        elif key == "seeds" and "seeds" in options:
+            options[key] = f"{options[key]},{value}"
         else:
             options[key] = value
     return file, pairs, options

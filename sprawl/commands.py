@@ -42,6 +42,7 @@ ConfigFile = Annotated[
 SetOption = Annotated[
     list[str] | None, typer.Option("--set", "-s", help="One setting; may be repeated.", metavar="KEY=VALUE")
 ]
+NodeId = Annotated[int | None, typer.Option(help="This node's number; that of the first with --nodes.", metavar="N")]
 DataDir = Annotated[Path | None, typer.Option("--data-dir", "-d", help="Where the node keeps its data.", metavar="DIR")]
 
 
@@ -59,15 +60,31 @@ def start(
     http: Annotated[str | None, typer.Option(help="Where to serve status and metrics.", metavar="HOST:PORT")] = None,
     config: ConfigFile = None,
     set_: SetOption = None,
-    node_id: Annotated[int | None, typer.Option(help="This node's number.", metavar="N")] = None,
+    node_id: NodeId = None,
+    seeds: Annotated[
+        list[str] | None,
+        typer.Option(help="Where other nodes of the cluster are; may be repeated.", metavar="HOST:PORT[,...]"),
+    ] = None,
+    nodes: Annotated[
+        int | None, typer.Option(help="Run so many nodes, each a process, with ports counted up.", metavar="N", min=1)
+    ] = None,
+    restart: Annotated[bool, typer.Option("--restart", help="With --nodes: start a node again that has died.")] = False,
     insecure: Annotated[
         bool, typer.Option("--insecure", help="Allow listening beyond this machine without TLS and authentication.")
     ] = False,
 ) -> None:
-    """Start a node and serve until SIGTERM or Ctrl-C.
+    """Start a node, or several, and serve until SIGTERM or Ctrl-C.
 
     Example: `sprawl start --data-dir /var/lib/sprawl --listeners PLAINTEXT://127.0.0.1:9092 --http 127.0.0.1:9644`
+
+    A cluster on this machine: `sprawl start --nodes 3 --data-dir /var/lib/sprawl` has its nodes on ports 9092, 9093
+    and 9094, with their data in /var/lib/sprawl/node-1 and so on.
+
+    A node that joins one, once `sprawl format` has given its directory the cluster's id and secret:
+    `sprawl start --data-dir /var/lib/sprawl --seeds 192.0.2.7:9092`
     """
+    if restart and nodes is None:
+        _fail("--restart goes with --nodes: a node by itself is restarted by what started it.", USAGE)
     loaded = _load(
         config,
         set_,
@@ -75,18 +92,32 @@ def start(
         listeners=listeners,
         http=http,
         node_id=_text(node_id),
+        seeds=",".join(seeds) if seeds else None,
         insecure="true" if insecure else None,
     )
-    from sprawl.process import run
+    if nodes is None:
+        from sprawl.process import run
 
-    raise typer.Exit(run(loaded))
+        raise typer.Exit(run(loaded))
+    from sprawl import supervisor
+    from sprawl.config.errors import ConfigError
+
+    try:
+        raise typer.Exit(supervisor.run(loaded, nodes, restart=restart))
+    except ConfigError as problem:
+        _fail(str(problem), USAGE)
 
 
 @app.command("format")
 def format_(
     data_dir: DataDir = None,
-    node_id: Annotated[int | None, typer.Option(help="This node's number.", metavar="N")] = None,
+    node_id: NodeId = None,
     cluster_id: Annotated[str, typer.Option(help="Join this cluster instead of making a new id.", metavar="ID")] = "",
+    secret_file: Annotated[
+        Path | None,
+        typer.Option(help="The cluster's secret: a copy of another node's `cluster.secret`.", metavar="FILE"),
+    ] = None,
+    nodes: Annotated[int | None, typer.Option(help="Prepare for `sprawl start --nodes N`.", metavar="N", min=1)] = None,
     config: ConfigFile = None,
     set_: SetOption = None,
 ) -> None:
@@ -95,19 +126,29 @@ def format_(
     `sprawl start` does this by itself where a directory is new. Doing it again changes nothing.
 
     Example: `sprawl format --data-dir /var/lib/sprawl --node-id 1`
+
+    For a node of a cluster that exists on another machine:
+    `sprawl format --data-dir /var/lib/sprawl --node-id 4 --cluster-id ID --secret-file cluster.secret`
     """
     loaded = _load(config, set_, data_dir=_text(data_dir), node_id=_text(node_id))
     from sprawl.config.errors import ConfigError
-    from sprawl.process import prepare
+    from sprawl.config.members import members_of
+    from sprawl.data_directory import prepare, prepare_all, read_secret
 
+    base = loaded.config
     try:
-        identity = prepare(loaded.config, cluster_id)
+        secret = None if secret_file is None else read_secret(str(secret_file))
+        if nodes is None:
+            prepared = [(base, prepare(base, cluster_id, secret))]
+        else:
+            members = members_of(base, nodes, "")
+            prepared = list(zip(members, prepare_all(base, members, cluster_id, secret), strict=True))
     except (ConfigError, OSError) as problem:
         _fail(str(problem), FAILED)
-    typer.echo(
-        f"{loaded.config.data_dir}: cluster {identity.cluster_id}, node {identity.node_id}, "
-        f"directory {identity.directory_id}"
-    )
+    for one, identity in prepared:
+        typer.echo(
+            f"{one.data_dir}: cluster {identity.cluster_id}, node {identity.node_id}, directory {identity.directory_id}"
+        )
 
 
 @app.command()

@@ -21,6 +21,7 @@ KEYS: Final = {
     "listeners": "listeners",
     "http": "sprawl.http.listener",
     "node_id": "node.id",
+    "seeds": "sprawl.seeds",
     "insecure": "sprawl.insecure",
 }
 """The setting that each option of `sprawl start` stands for."""

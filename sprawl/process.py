@@ -1,16 +1,18 @@
 """One node as one process: signals, readiness, status pages, exit code.
 
 In: settings. Out: an exit code, once the node has stopped: 0 after a clean stop, 1 after a failure. The first SIGTERM
-or SIGINT lets the node finish what is under way; the second ends the process at once.
+or SIGINT lets the node finish what is under way; the second ends the process at once. A node that a supervisor started
+has a lifeline, a file descriptor that is at its end once the supervisor is gone: the node then stops cleanly. Such a
+node leaves it to the supervisor when to lose patience: a second signal does nothing.
 """
 
 from __future__ import annotations
 
 import asyncio
-import base64
 import gc
 import logging
 import os
+import resource
 import signal
 from collections.abc import Coroutine
 from dataclasses import dataclass
@@ -18,9 +20,9 @@ from typing import TYPE_CHECKING, Final
 
 from sprawl.config.broker import BrokerConfig
 from sprawl.config.errors import ConfigError
-from sprawl.config.identity import LOCK_FILE, SECRET_FILE, STATE_FILE, Identity, establish
 from sprawl.config.listeners import address
 from sprawl.config.loading import Loaded
+from sprawl.data_directory import admit
 from sprawl.observability import logs
 from sprawl.observability.status import Verdict, status_pages
 from sprawl.runtime import Runtime
@@ -39,43 +41,48 @@ _STOP_GRACE: Final = 5.0
 """Seconds beyond the drain for closing files and the like."""
 
 
-def run(loaded: Loaded) -> int:
+_OPEN_FILES: Final = 65_536
+"""A node keeps each partition's segment files open: with fewer, thousands of partitions are out of reach."""
+_NO_LIMIT: Final = 1024 * 1024
+"""How many open files to ask for where the system sets no limit."""
+
+
+def run(loaded: Loaded, lifeline: int | None = None) -> int:
     """Serve until told to stop. Returns the exit code."""
     config = loaded.config
+    if not config.sprawl_host:
+        config = config.changed(sprawl_host=os.uname().nodename)
     logs.configure(config.sprawl_log_level)
     if loaded.warning:
         log.warning("%s", loaded.warning)
     if config.sprawl_insecure:
         log.warning("%s", _BANNER)
-    return run_on_loop(_serve(config, RealRuntime()))
-
-
-def prepare(config: BrokerConfig, cluster_id: str = "") -> Identity:
-    """Give the data directory its identity and the cluster's secret. Raises `ConfigError`, `OSError`."""
-    runtime = RealRuntime()
-    files = runtime.files
-    before = os.umask(0o077)
+    _allow_open_files()
     try:
-        files.make_dirs(config.data_dir)
-        release = files.lock(f"{config.data_dir}/{LOCK_FILE}")
+        admit(config)
+    except (ConfigError, OSError) as problem:
+        log.error("cannot start: %s", problem)
+        return 1
+    return run_on_loop(_serve(config, RealRuntime(), lifeline))
+
+
+def _allow_open_files() -> None:
+    """As many as the system lets this process have."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _NO_LIMIT if hard == resource.RLIM_INFINITY else hard
+    if soft != resource.RLIM_INFINITY and soft < wanted:
         try:
-            state = runtime.open_state(f"{config.data_dir}/{STATE_FILE}")
-            try:
-                identity = establish(
-                    state, runtime, node_id=config.id if config.id_given else None, cluster_id=cluster_id
-                )
-            finally:
-                state.close()
-            secret = f"{config.data_dir}/{SECRET_FILE}"
-            if not files.exists(secret):
-                files.write_atomic(secret, base64.b64encode(runtime.token_bytes(32)) + b"\n")
-        finally:
-            release()
-    except BlockingIOError:
-        raise ConfigError("log.dirs", config.data_dir, "a running node is using this directory.") from None
-    finally:
-        os.umask(before)
-    return identity
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+            soft = wanted
+        except (OSError, ValueError) as problem:
+            log.warning("the limit of open files stays at %d: %s", soft, problem)
+    if wanted < _OPEN_FILES:
+        log.warning(
+            "this process may have %d files open, and each partition takes some; raise the limit (ulimit -Hn, "
+            "LimitNOFILE) to %d or more for thousands of partitions",
+            soft,
+            _OPEN_FILES,
+        )
 
 
 _BANNER: Final = (
@@ -84,11 +91,13 @@ _BANNER: Final = (
 )
 
 
-async def _serve(config: BrokerConfig, runtime: Runtime) -> int:
+async def _serve(config: BrokerConfig, runtime: Runtime, lifeline: int | None) -> int:
     from sprawl.node import Node
 
     began = runtime.clock.monotonic()
-    stop = _on_signals()
+    stop = _on_signals(supervised=lifeline is not None)
+    if lifeline is not None:
+        _watch(lifeline, stop)
     node = Node(config, runtime)
     running = _Running(node)
     vitals = Vitals(node.metrics)
@@ -165,13 +174,18 @@ async def _stopped(node: Node, config: BrokerConfig) -> int:
     return 0
 
 
-def _on_signals() -> asyncio.Event:
-    """Set by the first SIGTERM or SIGINT; the second ends the process."""
+def _on_signals(*, supervised: bool) -> asyncio.Event:
+    """Set by the first SIGTERM or SIGINT; the second ends the process, unless a supervisor decides about that.
+
+    A service manager may signal supervisor and nodes alike, and the supervisor then signals the nodes too.
+    """
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
 
     def told(number: signal.Signals) -> None:
         if stop.is_set():
+            if supervised:
+                return
             log.warning("%s again: ending at once; the next start recovers the logs", number.name)
             os._exit(1)
         log.info("%s", number.name)
@@ -180,6 +194,21 @@ def _on_signals() -> asyncio.Event:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, told, number)
     return stop
+
+
+def _watch(lifeline: int, stop: asyncio.Event) -> None:
+    """Set `stop` once the other end of `lifeline` is gone, however that came about."""
+    loop = asyncio.get_running_loop()
+
+    def readable() -> None:
+        if os.read(lifeline, 4096):
+            return
+        loop.remove_reader(lifeline)
+        if not stop.is_set():
+            log.warning("the supervisor is gone; stopping")
+            stop.set()
+
+    loop.add_reader(lifeline, readable)
 
 
 @dataclass(slots=True)

@@ -10,6 +10,7 @@ import signal
 import sys
 import types
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -55,7 +56,9 @@ class StandIn:
 
 
 @pytest.fixture
-def node(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[StandIn]]:
+def node(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[type[StandIn]]:
+    monkeypatch.chdir(tmp_path)  # where the data directory is, unless a test says otherwise
+
     class Node(StandIn):
         made: list[StandIn] = []  # noqa: RUF012 - a fresh list per test
 

@@ -57,7 +57,8 @@ METHODS = {"run_in_executor": "Runtime.in_thread", "create_server": "Runtime.net
 METHODS |= {"create_connection": "Runtime.network.connect", "create_datagram_endpoint": "Runtime.network.datagram"}
 
 SHELL = {"sprawl/cli.py", "sprawl/commands.py", "sprawl/options.py", "sprawl/process.py", "sprawl/vitals.py"}
-"""The process around a node: command line, environment, signals, its own memory and CPU time."""
+SHELL |= {"sprawl/data_directory.py", "sprawl/supervisor.py", "sprawl/child.py"}
+"""The process around a node: command line, environment, signals, its own memory and CPU time; several of them."""
 
 
 def violations(source: str, path: str) -> list[str]:

@@ -2,12 +2,14 @@
 
 In: the settings that were given, and how many nodes there shall be. Out: one `BrokerConfig` per node, or a
 `ConfigError`. Node k, counted from 0, has every port k higher, its own number and its own directory below the one
-that was given; all share a host label, and each has the others as seeds. Nothing here starts anything.
+that was given; all share a host label, and each has the others as seeds. `handover` is how a node is told its
+settings, and `taken_over` how it reads them. Nothing here starts anything.
 """
 
 from __future__ import annotations
 
 import ipaddress
+import json
 import posixpath
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -33,6 +35,21 @@ def members_of(config: BrokerConfig, nodes: int, host: str) -> tuple[BrokerConfi
 def directory_of(data_dir: str, node_id: int) -> str:
     """Where a node of several keeps its data."""
     return posixpath.join(data_dir, f"node-{node_id}")
+
+
+def handover(config: BrokerConfig) -> bytes:
+    """Settings as one line of JSON: `{key: [value, source]}`."""
+    return (
+        json.dumps({key: [value, config.sources.get(key, "")] for key, value in config.given.items()}).encode() + b"\n"
+    )
+
+
+def taken_over(line: bytes) -> BrokerConfig:
+    """The settings of such a line. Raises `ConfigError`."""
+    settings = json.loads(line)
+    return BrokerConfig.of(
+        {key: value for key, (value, _) in settings.items()}, {key: source for key, (_, source) in settings.items()}
+    )
 
 
 @dataclass(frozen=True, slots=True)

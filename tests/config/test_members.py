@@ -6,7 +6,7 @@ import pytest
 
 from sprawl.config.broker import BrokerConfig
 from sprawl.config.errors import ConfigError
-from sprawl.config.members import members_of
+from sprawl.config.members import handover, members_of, taken_over
 
 BASE = {
     "listeners": "PLAINTEXT://127.0.0.1:9092",
@@ -112,3 +112,12 @@ def test_one_node_may_have_any_free_port() -> None:
 def test_what_cannot_be_is_refused_by_name(nodes: int, changes: dict[str, str], words: str) -> None:
     with pytest.raises(ConfigError, match=words.replace("[", "\\[")):
         members(nodes, **changes)
+
+
+def test_a_node_takes_over_exactly_what_was_handed_over() -> None:
+    for one in members(2, sprawl_host='a "host" with\nodd letters \u00e9'):
+        line = handover(one)
+        assert line.count(b"\n") == 1
+        again = taken_over(line)
+        assert again == one
+        assert (again.given, again.sources) == (one.given, one.sources)
