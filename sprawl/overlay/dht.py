@@ -1,9 +1,9 @@
-"""Placement: which nodes should hold a partition. A proposal only; the quorum makes it a fact, and what is stored stays.
+"""Placement: which nodes should hold a partition. A proposal only; the quorum makes it a fact, and stored facts stay.
 
 In: the nodes there are (`Candidate`), what they hold (`Load`, or the assignments themselves). Out: replicas for new
-partitions (`propose`), or the fewest moves that bring a cluster within its bounds again (`rebalance`). The same question
-has the same answer on every node: no randomness, no clock, no I/O. How it works: docs/placement.md; the ring is in ring.py,
-what is fair in shares.py, how a placement is mended in settling.py.
+partitions (`propose`), or few moves that bring a cluster within its bounds again (`rebalance`). The same question has
+the same answer on every node: no randomness, no clock, no I/O. docs/placement.md tells how it works; the ring is in
+ring.py, what is fair in shares.py, how a placement is mended in settling.py.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Final
 from uuid import UUID
 
 from sprawl.overlay.ledger import Ledger
-from sprawl.overlay.ring import Candidate, RingRow, first_slot, ring_of, ring_view
+from sprawl.overlay.ring import SLOTS, Candidate, RingRow, first_slot, ring_of, ring_view
 from sprawl.overlay.settling import Settling
 from sprawl.overlay.shares import Bounds, bounds
 
@@ -86,14 +86,12 @@ def propose(
     topic_leaders = [len(partitions) * share for share in portion.leaders]
     cluster = bounds(_sum(topic, present.replicas, held / sum(present.replicas)))
     cluster_leaders = bounds(_sum(topic_leaders, present.leaders, led))
-    if held:  # what is there already may be uneven; new partitions do not make up for it all at once
-        cluster.low[:] = cluster_leaders.low[:] = [0] * ledger.live
-
-    ledger.judge(_capped(cluster, topic, ledger.counts), _capped(cluster_leaders, topic_leaders, ledger.leads))
+    aim = _with_topic(cluster, topic, ledger.counts)
+    leader_aim = _with_topic(cluster_leaders, topic_leaders, ledger.leads)
+    ledger.judge(aim, leader_aim)
     start = first_slot(topic_id)
     for partition in partitions:
-        _place(ledger, start + partition, replication_factor)
-    ledger.judge(cluster, cluster_leaders)
+        _place(ledger, (start + partition) % SLOTS, replication_factor)
     settling = Settling(ledger)
     settling.replicas()
     settling.leaders()
@@ -114,7 +112,7 @@ def rebalance(assignments: Assignments, candidates: Sequence[Candidate], budget:
     factors: Counter[int] = Counter()
     for topic_id, partition in keys:
         nodes = assignments[topic_id, partition]
-        ledger.add(starts[topic_id] + partition, [ledger.place_of(node) for node in nodes])
+        ledger.add((starts[topic_id] + partition) % SLOTS, [ledger.place_of(node) for node in nodes])
         factors[len(nodes)] += 1
     fair = leaders = [0.0] * ledger.live
     for factor, number in sorted(factors.items()):
@@ -137,19 +135,19 @@ def rebalance(assignments: Assignments, candidates: Sequence[Candidate], budget:
 
 
 def _place(ledger: Ledger, slot: int, replication_factor: int) -> None:
-    """A new partition: homes one by one, then the first of them in the order of the ring that may lead one more."""
+    """A new partition: first a node that has room for a replica and may lead one more, then homes beside it."""
     portion = ledger.portion(replication_factor)
-    replicas: list[int] = []
-    for _ in range(replication_factor):
+    leader = ledger.leading_home(slot)
+    replicas = [] if leader is None else [leader]
+    while len(replicas) < replication_factor:
         place = ledger.home(slot, replicas, portion)
         assert place is not None, "limits per host and rack leave room for every replica"
         replicas.append(place)
-    leads, limits = ledger.leads, ledger.lead_bounds
-    leader = next((place for place in replicas if leads[place] < limits.tight[place]), None)
     if leader is None:
-        leader = min(replicas, key=lambda place: (leads[place] + 1) / max(limits.fair[place], 1e-9))
-    replicas.remove(leader)
-    ledger.add(slot, [leader, *replicas])
+        leader = ledger.readiest(replicas)
+        replicas.remove(leader)
+        replicas.insert(0, leader)
+    ledger.add(slot, replicas)
 
 
 def _evacuate(ledger: Ledger, settling: Settling, draining: set[int]) -> None:
@@ -168,10 +166,8 @@ def _spread(ledger: Ledger, settling: Settling) -> None:
     """No more replicas of a partition on a host or in a rack than must be."""
     for partition, replicas in enumerate(ledger.replicas):
         limits = ledger.portion(len(replicas))
-        for labels, limit, reason in (
-            (ledger.host, limits.per_host, SHARES_HOST),
-            (ledger.rack, limits.per_rack, SHARES_RACK),
-        ):
+        rules = ((ledger.host, limits.per_host, SHARES_HOST), (ledger.rack, limits.per_rack, SHARES_RACK))
+        for labels, limit, reason in rules:
             if len({labels[place] for place in replicas}) == len(replicas):
                 continue
             for place in reversed(replicas.copy()):
@@ -190,17 +186,18 @@ def _rehouse(ledger: Ledger, partition: int, leaving: int, reason: str) -> None:
         return
     led = replicas[0] == leaving
     ledger.move(partition, leaving, coming, reason)
-    fair = ledger.lead_bounds.fair
     staying = [place for place in others if place < ledger.live]
     if led and staying:
-        ledger.lead(partition, min(staying, key=lambda place: ledger.leads[place] - fair[place]), reason)
+        ledger.lead(partition, ledger.readiest(staying), reason)
 
 
-def _capped(cluster: Bounds, topic: Sequence[float], present: Sequence[int]) -> Bounds:
-    """The cluster's bounds, but a node is passed over also when it has its share of the topic."""
-    own = bounds(topic).tight
-    tight = [min(limit, has + more) for limit, has, more in zip(cluster.tight, present, own, strict=True)]
-    return replace(cluster, tight=tight)
+def _with_topic(cluster: Bounds, topic: Sequence[float], present: Sequence[int]) -> Bounds:
+    """The cluster's bounds, but nobody is given more than its share of the topic while others have room, nor asked to
+    make up with this topic for all that it lacks."""
+    own = [has + share for has, share in zip(present, bounds(topic).tight, strict=True)]
+    low = [min(pair) for pair in zip(cluster.low, own, strict=True)]
+    tight = [min(pair) for pair in zip(cluster.tight, own, strict=True)]
+    return replace(cluster, low=low, tight=tight)
 
 
 def _sum(shares: Sequence[float], portion: Sequence[float], times: float) -> list[float]:

@@ -1,19 +1,18 @@
 """Who holds what, counted: the book in which a placement is worked out.
 
-In: the ring, and partitions with their replicas (`add`, `place`). Out: the same partitions with other replicas, each change
-with its first reason. It keeps three promises: replicas of a partition are on different nodes; `home` and `may` respect the
-limits per host and rack; counts are those of the replicas. What should change is not decided here: dht.py asks for new
-homes, settling.py for fair shares.
+In: the ring, and partitions with their replicas (`add`). Out: the same partitions with other replicas, each change with
+its first reason. `home` and `may` never put two replicas of a partition on one node, nor more on a host or in a rack
+than the limits say. What should change is not decided here: dht.py asks for new homes, settling.py for fair shares.
 
 Nodes are named by their place: first those of the ring, then others that hold replicas but can be given none.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
-from sprawl.overlay.ring import SLOTS, Ring
+from sprawl.overlay.ring import Ring
 from sprawl.overlay.shares import Bounds, Portion, bounds, portion
 
 
@@ -61,7 +60,7 @@ class Ledger:
     def add(self, slot: int, replicas: list[int]) -> None:
         """A partition as it is, leader first."""
         self.replicas.append(replicas)
-        self.slots.append(slot % SLOTS)
+        self.slots.append(slot)
         for place in replicas:
             self.counts[place] += 1
         if replicas:
@@ -103,6 +102,19 @@ class Ledger:
             below = [place for place in range(self.live) if counts[place] < high[place]]
             found = _first(self._emptiest(below, others, portion), found)
         return self._emptiest(range(self.live), others, portion) if found is None else found
+
+    def leading_home(self, slot: int) -> int | None:
+        """The first in the order of the ring that has less than its fair share of replicas and of leaders."""
+        counts, tight, leads, may_lead = self.counts, self.bounds.tight, self.leads, self.lead_bounds.tight
+        for place in self.ring.order(slot):
+            if counts[place] < tight[place] and leads[place] < may_lead[place]:
+                return place
+        return None
+
+    def readiest(self, places: Iterable[int]) -> int:
+        """Who of these leads least, for what it should."""
+        fair = self.lead_bounds.fair
+        return min(places, key=lambda place: (self.leads[place] + 1) / max(fair[place], 1e-9))
 
     def may(self, partition: int, leaving: int, coming: int) -> bool:
         """May `coming` hold what `leaving` holds now?"""

@@ -1,19 +1,19 @@
 """The ring: the order in which nodes are asked to hold a partition. Weighted rendezvous hashing over a table of slots.
 
-In: the nodes there are, with weight, host and rack. Out: for each of `SLOTS` slots the nodes by their score, best first.
-A partition belongs to the slot `hash(topic id) + partition`, so that the partitions of a topic lie on neighbouring slots
-and none is asked for twice before all were asked for once. The score of a node for a slot is -weight / ln(u), where u in
-(0, 1) is drawn from SHAKE-128 of the node's id: a node that comes or goes changes nothing in the order of the others.
+In: the nodes there are and their weights. Out: for each of `SLOTS` slots the nodes by their score, best first.
+Partition p belongs to the slot `hash(topic id) + p`, so that a topic takes every slot once before it takes any twice.
+The score of a node for a slot is -weight / ln(u), where u in (0, 1) is drawn from SHAKE-128 of the node's id: a node
+that comes or goes changes nothing in the order of the others.
 
-It knows nothing of load, racks or hosts: dht.py does. No randomness, no clock, no I/O; the orders are worked out when they
-are first asked for, and kept.
+It knows nothing of load, racks or hosts: dht.py does. No randomness, no clock, no I/O; the orders are worked out when
+they are first asked for, and kept.
 """
 
 from __future__ import annotations
 
 import sys
 from array import array
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import blake2b, shake_128
@@ -69,11 +69,11 @@ class Ring:
             self._orders[slot] = found
         return found
 
-    def favourites(self, node: int) -> list[int]:
-        """All slots, those first for which the node's draw is best."""
+    def favourites(self, node: int, slots: Iterable[int]) -> list[int]:
+        """These slots, those first for which the node's draw is best."""
         identity = self.candidates[node].id
-        words = [word for block in range(SLOTS // _BLOCK) for word in _words(identity, block)]
-        return sorted(range(SLOTS), key=words.__getitem__, reverse=True)
+        draws = {block: _words(identity, block) for block in sorted({slot // _BLOCK for slot in slots})}
+        return sorted(slots, key=lambda slot: draws[slot // _BLOCK][slot % _BLOCK], reverse=True)
 
     def rows(self) -> list[RingRow]:
         firsts = [0] * len(self.candidates)
@@ -87,7 +87,7 @@ class Ring:
         ]
 
     def _keys(self, slot: int) -> Sequence[float]:
-        """What to sort nodes by, the smallest first: -ln(u) / weight, or anything that falls with u if weights are alike."""
+        """What to sort nodes by, smallest first: -ln(u) / weight, or -u if weights are alike."""
         block, within = divmod(slot, _BLOCK)
         if block != self._block:
             columns = [_words(one.id, block) for one in self.candidates]

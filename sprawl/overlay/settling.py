@@ -1,11 +1,11 @@
 """Towards fair shares: which replicas and leaders of a ledger should change places, and no more than needed.
 
-In: a `Ledger` with its bounds, and how many replicas may move. Out: changes in the ledger. A node below its low bound is
-filled up to its fair share, from those that have most above theirs; one above its high bound is relieved down to it. A node
-takes the partitions for which the ring favours it most. Where no single move helps, a chain of moves along a shortest
-path does, within `_EFFORT` looks.
+In: a `Ledger` with its bounds, and how many replicas may move. Out: changes in the ledger. A node below its low bound
+is filled up to its fair share, from those that have most above theirs; one above its high bound is relieved down to it.
+A node takes the partitions for which the ring favours it most. Where no single move helps, a chain of moves along a
+shortest path does, within `_EFFORT` looks.
 
-Leaders likewise, by changing the order of replicas only.
+Leaders likewise, by changing the order of replicas as long as that helps.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final
 
 from sprawl.overlay.ledger import Ledger
-from sprawl.overlay.ring import SLOTS
 from sprawl.overlay.shares import Bounds, whole
 
 NODE_JOINED: Final = "node joined"
@@ -24,7 +23,7 @@ UNDER: Final = "under its share"
 LEADS_OVER: Final = "leads over its share"
 LEADS_UNDER: Final = "leads under its share"
 
-_EFFORT: Final = 300_000
+_EFFORT: Final = 500_000  # partitions and moves looked at, a second or so
 _Edges = Callable[[int], Iterator[tuple[int, int]]]
 
 
@@ -33,11 +32,11 @@ class Settling:
         self._ledger: Final = ledger
         self._budget: Final = budget
         self._effort = _EFFORT
-        self._by_slot: list[list[int]] | None = None
+        self._by_slot: dict[int, list[int]] | None = None
 
     @property
     def spent(self) -> bool:
-        return self._budget is not None and self._ledger.moved >= self._budget
+        return not self._affords(1)
 
     def replicas(self) -> None:
         """Bring every node between its bounds."""
@@ -57,7 +56,7 @@ class Settling:
                 return
 
     def leaders(self) -> None:
-        """The same for leaders, whatever the budget: nothing is copied."""
+        """The same for leaders. Only if no order of the replicas will do, replicas move."""
         ledger = self._ledger
         leads, bounds = ledger.leads, ledger.lead_bounds
         over = {place for place, lead in enumerate(leads) if lead > bounds.high[place]}
@@ -70,12 +69,14 @@ class Settling:
         for place in sorted(under):
             self._take_over(place, held[place])
         self._chain_leaders()
+        while not self.spent and self._effort > 0 and self._trade_leader():
+            pass
 
     # -- replicas
 
     def _pull(self, place: int) -> None:
-        """Up to the fair share from those above the high bound, then from those above their fair shares; from others only
-        up to the low bound."""
+        """Up to the fair share from those above the high bound, then from those above their fair shares; from others
+        only up to the low bound."""
         ledger, bounds = self._ledger, self._ledger.bounds
         reason = UNDER if ledger.counts[place] else NODE_JOINED
         whole_fair = [whole(share) for share in bounds.fair]
@@ -83,7 +84,7 @@ class Settling:
         for givers, wanted in ((bounds.high, whole_fair), (whole_fair, whole_fair), (bounds.low, bounds.low)):
             missing = wanted[place] - ledger.counts[place]
             if missing > 0 and any(map(int.__gt__, ledger.counts, givers)):
-                favourites = favourites or ledger.ring.favourites(place)
+                favourites = favourites or ledger.ring.favourites(place, self._partitions_by_slot())
                 self._take(place, missing, givers, favourites, reason)
         self._chain(
             lambda: ledger.counts[place] < bounds.low[place],
@@ -136,27 +137,33 @@ class Settling:
         self, needed: Callable[[], bool], sources: Callable[[], list[int]], wanted: Callable[[int], bool], reason: str
     ) -> None:
         ledger = self._ledger
+        held: dict[int, list[int]] = {}
 
         def edges(giver: int) -> Iterator[tuple[int, int]]:
-            for partition in ledger.holdings({giver})[giver]:
+            for partition in held[giver]:
                 for taker in range(ledger.live):
                     if ledger.may(partition, giver, taker):
                         yield partition, taker
 
         while needed() and not self.spent and self._effort > 0:
+            self._effort -= len(ledger.replicas)
+            held = ledger.holdings(set(range(len(ledger.ids))))
             path = self._path(sources(), wanted, edges)
-            if not path:
+            if not path or not self._affords(len(path)):
                 return
             for partition, giver, taker in reversed(path):
                 if giver in ledger.replicas[partition] and ledger.may(partition, giver, taker):
                     ledger.move(partition, giver, taker, reason)
 
-    def _partitions_by_slot(self) -> list[list[int]]:
+    def _partitions_by_slot(self) -> dict[int, list[int]]:
         if self._by_slot is None:
-            self._by_slot = [[] for _ in range(SLOTS)]
+            self._by_slot = {}
             for partition, slot in enumerate(self._ledger.slots):
-                self._by_slot[slot].append(partition)
+                self._by_slot.setdefault(slot, []).append(partition)
         return self._by_slot
+
+    def _affords(self, moves: int) -> bool:
+        return self._budget is None or self._ledger.moved + moves <= self._budget
 
     # -- leaders
 
@@ -207,6 +214,41 @@ class Settling:
                 ledger.lead(partition, taker, LEADS_OVER if over else LEADS_UNDER)
                 led[giver].discard(partition)
                 led[taker].add(partition)
+
+    def _trade_leader(self) -> bool:
+        """Let another node have one that leads too often in its replicas, if need be in exchange for one it follows."""
+        ledger, leads, bounds = self._ledger, self._ledger.leads, self._ledger.lead_bounds
+        places = sorted(range(ledger.live), key=lambda place: leads[place] - bounds.fair[place])
+        givers = [place for place in reversed(places) if leads[place] > bounds.high[place]]
+        takers = [place for place in places if leads[place] < bounds.high[place]]
+        if not givers:
+            givers = [place for place in reversed(places) if leads[place] > bounds.low[place]]
+            takers = [place for place in places if leads[place] < bounds.low[place]]
+        if not givers or not takers:
+            return False
+        self._effort -= len(ledger.replicas)
+        held = ledger.holdings({*givers, *takers})
+        return any(self._trade(giver, taker, held) for giver in givers for taker in takers if giver != taker)
+
+    def _trade(self, giver: int, taker: int, held: dict[int, list[int]]) -> bool:
+        ledger, counts, bounds = self._ledger, self._ledger.counts, self._ledger.bounds
+        one_way = counts[taker] < bounds.high[taker] and counts[giver] > bounds.low[giver]
+        for given in held[giver]:
+            self._effort -= 1
+            if ledger.replicas[given][0] != giver or not ledger.may(given, giver, taker):
+                continue
+            if one_way:
+                ledger.move(given, giver, taker, LEADS_OVER)
+                return True
+            for returned in held[taker] if self._affords(2) else ():
+                self._effort -= 1
+                if ledger.replicas[returned][0] != taker and ledger.may(returned, taker, giver):
+                    ledger.move(given, giver, taker, LEADS_OVER)
+                    ledger.move(returned, taker, giver, LEADS_OVER)
+                    return True
+            if self._effort <= 0:
+                return False
+        return False
 
     def _leader_path(
         self, over: list[int], under: set[int], bounds: Bounds, edges: _Edges

@@ -1,8 +1,9 @@
 """What is fair: how much of the replicas and of the leaders each node should have, and how far it may be off.
 
 In: nodes and a replication factor. Out: `Portion`: how many replicas of one partition may share a host or a rack, and
-which part of a partition's replicas, and of its leadership, each node should have. A node can hold a partition only once,
-a host and a rack only so often, so what small or crowded ones cannot take goes to the rest: shares are always attainable.
+which part of a partition's replicas, and of its leadership, each node should have. A node can hold a partition only
+once, a host and a rack only so often, so what small or crowded ones cannot take goes to the rest: shares are always
+attainable.
 """
 
 from __future__ import annotations
@@ -56,8 +57,8 @@ def whole(share: float) -> int:
 def portion(nodes: Sequence[Candidate], replication_factor: int) -> Portion:
     """`replication_factor` must not exceed the number of nodes, all of which have weight.
 
-    Hosts are shared only if there are too few. Racks are shared if there are too few, or if one is so small that its nodes
-    would get more than `STRAIN` times what they get without racks.
+    Hosts are shared only if there are too few. Racks are shared if there are too few, or if one is so small that its
+    nodes would get more than `STRAIN` times what they get without racks.
     """
     racks = _racks(nodes)
     per_host = _level([len(host) for hosts in racks for host in hosts], replication_factor)
@@ -83,7 +84,7 @@ def _racks(nodes: Sequence[Candidate]) -> list[list[list[int]]]:
 def _shares(
     nodes: Sequence[Candidate], racks: list[list[list[int]]], replication_factor: int, per_host: int, per_rack: int
 ) -> list[float]:
-    """What each node has of one partition: by weight among racks, then among a rack's hosts, then among a host's nodes."""
+    """What each node has of one partition: by weight among racks, then a rack's hosts, then a host's nodes."""
     shares = [0.0] * len(nodes)
     host_caps = [[float(min(per_host, per_rack, len(host))) for host in hosts] for hosts in racks]
     host_weights = [[sum(nodes[place].weight for place in host) for host in hosts] for hosts in racks]
