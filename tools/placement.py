@@ -1,6 +1,6 @@
-"""How even placement is, how little moves when a node joins or leaves, and how long it takes: `python -m tools.placement`.
+"""How even placement is, how little moves when a node joins or leaves, how long it takes: `python -m tools.placement`.
 
-Everything is computed in this process, as the controller would; no broker is started. Exit code 1 if a target is missed.
+All is computed in this process, as the controller would; no broker is started. Exit code 1 if a target is missed.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class Weights(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Evenness:
-    """The worst of all nodes: what it has over its fair share. `whole` says that only rounding is to blame, if any."""
+    """The worst of all nodes: what it has over its fair share. Within: by no more than the target, or than rounding."""
 
     replicas: float
     leaders: float
@@ -221,7 +221,7 @@ def main(
     quick: Annotated[bool, typer.Option("--quick", help=f"Only up to {QUICK:,} partitions.")] = False,
     ring: Annotated[bool, typer.Option("--ring", help="Show each node's part of the ring instead.")] = False,
 ) -> None:
-    """Place partitions on clusters of many sizes, let a node join, let a node leave, and show how even and how cheap."""
+    """Place partitions on clusters of many sizes, let a node join and one leave, and show how even and how cheap."""
     console = Console(width=None if sys.stdout.isatty() else 180)
     counts = [count for count in (nodes or NODES) if count >= factor]
     if ring:

@@ -33,9 +33,15 @@ class Ledger:
         self.bounds = bounds([0.0] * self.live)
         self.lead_bounds = self.bounds
         self.reasons: Final[dict[int, str]] = {}
-        self.moved = 0
+        self.changes = 0
+        self.fresh: Final[dict[tuple[int, int], None]] = {}  # partition and place of replicas that moved, in that order
         self._portions: Final[dict[int, Portion]] = {}
         self._open: set[int] | None = None
+
+    @property
+    def moved(self) -> int:
+        """Replicas that would have to be copied. One that moves twice is copied once."""
+        return len(self.fresh)
 
     def portion(self, replication_factor: int) -> Portion:
         """What holds for that many replicas, or for as many as there are nodes."""
@@ -134,8 +140,10 @@ class Ledger:
             self.leads[coming] += 1
         if self._open is not None and self.counts[leaving] < self.bounds.tight[leaving]:
             self._open.add(leaving)
+        self.fresh.pop((partition, leaving), None)
+        self.fresh[partition, coming] = None
         self.reasons.setdefault(partition, reason)
-        self.moved += 1
+        self.changes += 1
 
     def lead(self, partition: int, place: int, reason: str) -> None:
         """Let that replica be the preferred leader; the former takes its place in the row."""

@@ -1,9 +1,9 @@
 """Towards fair shares: which replicas and leaders of a ledger should change places, and no more than needed.
 
 In: a `Ledger` with its bounds, and how many replicas may move. Out: changes in the ledger. A node below its low bound
-is filled up to its fair share, from those that have most above theirs; one above its high bound is relieved down to it.
-A node takes the partitions for which the ring favours it most. Where no single move helps, a chain of moves along a
-shortest path does, within `_EFFORT` looks.
+is given more, by those that have most above their fair shares; one above its high bound is relieved. A node takes the
+partitions for which the ring favours it most. Where no single move helps, a chain of moves along a shortest path does,
+within `_EFFORT` looks.
 
 Leaders likewise, by changing the order of replicas as long as that helps.
 """
@@ -43,7 +43,7 @@ class Settling:
         ledger = self._ledger
         counts, bounds = ledger.counts, ledger.bounds
         while not self.spent:
-            before = ledger.moved
+            before = ledger.changes
             for place in range(ledger.live):
                 if counts[place] < bounds.low[place]:
                     self._pull(place)
@@ -52,7 +52,7 @@ class Settling:
                 held = ledger.holdings(over)
                 for place in sorted(over):
                     self._push(place, held[place])
-            if ledger.moved == before:
+            if ledger.changes == before:
                 return
 
     def leaders(self) -> None:
@@ -75,14 +75,19 @@ class Settling:
     # -- replicas
 
     def _pull(self, place: int) -> None:
-        """Up to the fair share from those above the high bound, then from those above their fair shares; from others
-        only up to the low bound."""
+        """One that has nothing is filled up to its fair share, another to its low bound.
+
+        Givers are those above their high bounds, then those above their fair shares; others only up to the low bound.
+        """
         ledger, bounds = self._ledger, self._ledger.bounds
         reason = UNDER if ledger.counts[place] else NODE_JOINED
         whole_fair = [whole(share) for share in bounds.fair]
+        full = min(whole_fair[place], bounds.tight[place])
+        enough = bounds.low[place] if ledger.counts[place] else full
+        self._redirect(place, full, whole_fair, reason)
         favourites: list[int] = []
-        for givers, wanted in ((bounds.high, whole_fair), (whole_fair, whole_fair), (bounds.low, bounds.low)):
-            missing = wanted[place] - ledger.counts[place]
+        for givers, wanted in ((bounds.high, enough), (whole_fair, enough), (bounds.low, bounds.low[place])):
+            missing = wanted - ledger.counts[place]
             if missing > 0 and any(map(int.__gt__, ledger.counts, givers)):
                 favourites = favourites or ledger.ring.favourites(place, self._partitions_by_slot())
                 self._take(place, missing, givers, favourites, reason)
@@ -92,6 +97,15 @@ class Settling:
             lambda one: one == place,
             reason,
         )
+
+    def _redirect(self, place: int, full: int, whole_fair: Sequence[int], reason: str) -> None:
+        """What is to be copied anyway may as well come here."""
+        ledger, counts = self._ledger, self._ledger.counts
+        for partition, giver in list(ledger.fresh):
+            if counts[place] >= full:
+                return
+            if counts[giver] > whole_fair[giver] and ledger.may(partition, giver, place):
+                ledger.move(partition, giver, place, reason)
 
     def _take(self, place: int, missing: int, givers: list[int], favourites: list[int], reason: str) -> None:
         ledger, counts, fair = self._ledger, self._ledger.counts, self._ledger.bounds.fair
@@ -117,7 +131,7 @@ class Settling:
         ledger, counts, bounds = self._ledger, self._ledger.counts, self._ledger.bounds
         if all(map(int.__ge__, counts, bounds.high)):
             return
-        for partition in held:
+        for partition in sorted(held, key=lambda one: (one, place) not in ledger.fresh):  # those cost nothing
             if counts[place] <= bounds.high[place] or self.spent:
                 return
             if place not in ledger.replicas[partition]:
