@@ -8,12 +8,22 @@ among them, goes to `sprawl.commands`. Both ways end in `options.load_start`, so
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Final
+from collections.abc import Sequence
+from typing import Final, NamedTuple
 
 from sprawl.options import KEYS, USAGE, load_start
 
 _SHORT: Final = {"-d": "--data-dir", "-c": "--config", "-s": "--set"}
+
+
+class PlainStart(NamedTuple):
+    """A `start` that needs no further reading."""
+
+    file: str | None
+    pairs: list[str]
+    options: dict[str, str | None]
+    nodes: int | None
+    restart: bool
 
 
 def main() -> None:
@@ -24,16 +34,18 @@ def main() -> None:
 
         app()
     else:
-        sys.exit(_start(*plain))
+        sys.exit(_start(plain))
 
 
-def plain_start(arguments: Sequence[str]) -> tuple[str | None, list[str], dict[str, str | None]] | None:
-    """File, `--set` pairs and options of a `start` that needs no further reading; None for everything else."""
+def plain_start(arguments: Sequence[str]) -> PlainStart | None:
+    """None for everything else."""
     if arguments[:1] != ["start"]:
         return None
     file: str | None = None
     pairs: list[str] = []
     options: dict[str, str | None] = {}
+    nodes: int | None = None
+    restart = False
     rest = iter(arguments[1:])
     for word in rest:
         name, separator, value = word.partition("=")
@@ -41,29 +53,40 @@ def plain_start(arguments: Sequence[str]) -> tuple[str | None, list[str], dict[s
         if name == "--insecure" and not separator:
             options["insecure"] = "true"
             continue
+        if word == "--restart":
+            restart = True
+            continue
         key = name.removeprefix("--").replace("-", "_")
-        if not name.startswith("--") or key not in ("config", "set", *KEYS) or key == "insecure":
+        if not name.startswith("--") or key not in ("config", "set", "nodes", *KEYS) or key == "insecure":
             return None
         if not separator:
             value = next(rest, "")
-        if not value or value.startswith("-") or (key == "node_id" and not value.isdecimal()):
+        if not value or value.startswith("-") or (key in ("node_id", "nodes") and not value.isdecimal()):
             return None
         if key == "set":
             pairs.append(value)
         elif key == "config":
             file = value
+        elif key == "nodes":
+            nodes = int(value)
         elif key == "seeds" and "seeds" in options:
             options[key] = f"{options[key]},{value}"
         else:
             options[key] = value
-    return file, pairs, options
+    if nodes == 0 or (restart and nodes is None):
+        return None
+    return PlainStart(file, pairs, options, nodes, restart)
 
 
-def _start(file: str | None, pairs: Iterable[str], options: Mapping[str, str | None]) -> int:
+def _start(plain: PlainStart) -> int:
     from sprawl.config.errors import ConfigError
 
     try:
-        loaded = load_start(file, pairs, options)
+        loaded = load_start(plain.file, plain.pairs, plain.options)
+        if plain.nodes is not None:
+            from sprawl import supervisor
+
+            return supervisor.run(loaded, plain.nodes, restart=plain.restart)
     except ConfigError as problem:
         print(f"Error: {problem}", file=sys.stderr)  # noqa: T201 - the command's answer
         return USAGE

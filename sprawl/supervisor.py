@@ -46,10 +46,7 @@ def run(loaded: Loaded, nodes: int, *, restart: bool = False) -> int:
     logs.configure(config.sprawl_log_level)
     if loaded.warning:
         log.warning("%s", loaded.warning)
-    try:
-        _prepare(config, members)
-    except (ConfigError, OSError) as problem:
-        log.error("cannot start: %s", problem)
+    if not _prepared(config, members):
         return 1
     return asyncio.run(Supervisor(members, restart=restart).run())
 
@@ -188,14 +185,33 @@ class Supervisor:
             self._write(prefix + rest + b"\n")
 
 
-def _prepare(config: BrokerConfig, members: Sequence[BrokerConfig]) -> None:
+def _prepared(config: BrokerConfig, members: Sequence[BrokerConfig]) -> bool:
+    """Prepare the directories, in a process of its own: what that takes need not stay in memory for ever."""
+    preparing = os.fork()
+    if preparing:
+        return os.waitstatus_to_exitcode(os.waitpid(preparing, 0)[1]) == 0
+    done = False
+    try:
+        done = _prepare(config, members)
+    except BaseException:  # it must not go on as if it were the parent
+        log.exception("the directories could not be prepared; this is a bug")
+    finally:
+        os._exit(0 if done else 1)
+
+
+def _prepare(config: BrokerConfig, members: Sequence[BrokerConfig]) -> bool:
     from sprawl.data_directory import prepare_all
 
-    first, *_ = prepare_all(config, members)
+    try:
+        first, *_ = prepare_all(config, members)
+    except (ConfigError, OSError) as problem:
+        log.error("cannot start: %s", problem)
+        return False
     log.info("cluster %s: %d nodes below %s", first.cluster_id, len(members), config.data_dir)
     another = directory_of(config.data_dir, members[-1].id + 1)
     if os.path.exists(another):  # noqa: PTH110 - importing pathlib takes its time
         log.warning("%s is there, and its node is not among those that are started", another)
+    return True
 
 
 async def _first_of(one: asyncio.Task[Any], other: Coroutine[Any, Any, Any]) -> None:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import stat
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner, Result
 
-from sprawl import __version__, process
-from sprawl.cli import plain_start
+from sprawl import __version__, process, supervisor
+from sprawl.cli import main, plain_start
 from sprawl.commands import app
 from sprawl.config.identity import SECRET_FILE
 from sprawl.config.loading import Loaded
@@ -98,6 +100,10 @@ def test_variables_reach_a_start(started: list[Loaded], monkeypatch: pytest.Monk
         (["--node-id", "-3"], "must be at least 0"),
         (["--config", "/no/such/file"], "/no/such/file"),
         (["--nonsense"], "--nonsense"),
+        (["--seeds", "192.0.2.7"], "must be host:port"),
+        (["--restart"], "--restart goes with --nodes"),
+        (["--nodes", "0"], "--nodes"),
+        (["--nodes", "2", "--listeners", "PLAINTEXT://127.0.0.1:0"], "several nodes need ports"),
     ],
 )
 def test_wrong_usage_is_told_in_one_message_and_code_2(started: list[Loaded], arguments: list[str], words: str) -> None:
@@ -140,6 +146,75 @@ def test_format_takes_a_cluster_id_and_checks_it(tmp_path: Path) -> None:
     wanted = "q1Sh-9_ISia_zwGINzRvyQ"
     assert wanted in sprawl("format", "--data-dir", str(tmp_path / "a"), "--cluster-id", wanted).stdout
     assert sprawl("format", "--data-dir", str(tmp_path / "b"), "--cluster-id", "short").exit_code == 1
+
+
+def test_a_directory_gets_the_secret_that_is_given_and_keeps_it(tmp_path: Path) -> None:
+    first, second = tmp_path / "a", tmp_path / "b"
+    made = sprawl("format", "--data-dir", str(first)).stdout
+    cluster_id = made.split("cluster ")[1].split(",")[0]
+    secret = ["--secret-file", str(first / SECRET_FILE)]
+    joined = sprawl("format", "--data-dir", str(second), "--node-id", "2", "--cluster-id", cluster_id, *secret)
+    assert joined.exit_code == 0, joined.output
+    assert (second / SECRET_FILE).read_bytes() == (first / SECRET_FILE).read_bytes()
+    assert stat.S_IMODE((second / SECRET_FILE).stat().st_mode) == 0o600
+    other = tmp_path / "other"
+    other.write_bytes(b"A" * 44)
+    refused = sprawl("format", "--data-dir", str(second), "--secret-file", str(other))
+    assert refused.exit_code == 1
+    assert "is another one" in refused.stderr
+    assert (second / SECRET_FILE).read_bytes() == (first / SECRET_FILE).read_bytes()
+
+
+@pytest.mark.parametrize(("text", "words"), [(b"", "base64"), (b"c2hvcnQ=", "16 bytes"), (None, "cannot be read")])
+def test_a_file_that_is_no_secret_is_refused_before_anything_is_made(
+    tmp_path: Path, text: bytes | None, words: str
+) -> None:
+    file, directory = tmp_path / "file", tmp_path / "data"
+    if text is not None:
+        file.write_bytes(text)
+    result = sprawl("format", "--data-dir", str(directory), "--secret-file", str(file))
+    assert result.exit_code == 1
+    assert words in result.stderr
+    assert not directory.exists()
+
+
+def test_format_of_several_nodes_makes_one_cluster(tmp_path: Path) -> None:
+    result = sprawl("format", "--nodes", "3", "--node-id", "4", "--data-dir", str(tmp_path))
+    assert result.exit_code == 0, result.output
+    lines = result.stdout.splitlines()
+    assert [line.split(", ")[1] for line in lines] == ["node 4", "node 5", "node 6"]
+    assert len({line.split("cluster ")[1].split(",")[0] for line in lines}) == 1
+    assert len({(tmp_path / f"node-{n}" / SECRET_FILE).read_bytes() for n in (4, 5, 6)}) == 1
+
+
+def test_a_lost_directory_of_several_is_made_for_the_same_cluster(tmp_path: Path) -> None:
+    first = sprawl("format", "--nodes", "2", "--data-dir", str(tmp_path)).stdout
+    secret = (tmp_path / "node-2" / SECRET_FILE).read_bytes()
+    shutil.rmtree(tmp_path / "node-1")
+    again = sprawl("format", "--nodes", "2", "--data-dir", str(tmp_path)).stdout
+    assert again.split("cluster ")[1].split(",")[0] == first.split("cluster ")[1].split(",")[0]
+    assert again.splitlines()[0] != first.splitlines()[0], "a new disk has a new directory id"
+    assert (tmp_path / "node-1" / SECRET_FILE).read_bytes() == secret
+
+
+def test_the_secret_may_be_kept_elsewhere(tmp_path: Path) -> None:
+    assert sprawl("format", "--data-dir", str(tmp_path / "a")).exit_code == 0
+    setting = ["--set", f"sprawl.cluster.secret.file={tmp_path / 'a' / SECRET_FILE}"]
+    assert sprawl("format", "--data-dir", str(tmp_path / "b"), *setting).exit_code == 0
+    assert not (tmp_path / "b" / SECRET_FILE).exists()
+    missing = ["--set", "sprawl.cluster.secret.file=/no/such/secret"]
+    refused = sprawl("format", "--data-dir", str(tmp_path / "c"), *missing)
+    assert refused.exit_code == 1
+    assert "/no/such/secret (from --set): there is no such file" in refused.stderr
+
+
+@pytest.mark.parametrize("nodes", [[], ["--nodes", "2"]])
+def test_seeds_without_the_clusters_secret_are_refused_with_the_way_out(tmp_path: Path, nodes: list[str]) -> None:
+    arguments = [*nodes, "--data-dir", str(tmp_path / "d"), "--set", "sprawl.seeds=192.0.2.7:9092"]
+    result = sprawl("format", *arguments)
+    assert result.exit_code == 1
+    assert "Copy cluster.secret" in result.stderr
+    assert not list(tmp_path.glob("d/**/node.sqlite"))
 
 
 def test_status_of_nobody_is_unreachable() -> None:
@@ -187,6 +262,7 @@ PLAIN = [
     ["--data-dir", "/d", "--listeners", "PLAINTEXT://127.0.0.1:1", "--http", "127.0.0.1:2", "--node-id", "6"],
     ["-d", "/d", "-s", "num.partitions=3", "--set", "log.roll.hours=2"],
     ["--data-dir=/d", "--set=num.partitions=3", "--insecure"],
+    ["--seeds", "a:1", "--seeds=b:2,c:3", "--node-id", "4"],
 ]
 
 
@@ -195,14 +271,34 @@ def test_the_short_way_to_a_start_means_the_same_as_the_long_one(started: list[L
     plain = plain_start(["start", *arguments])
     assert plain is not None
     assert sprawl("start", *arguments).exit_code == 0
-    loaded = load_start(*plain)
+    loaded = load_start(plain.file, plain.pairs, plain.options)
     assert loaded.config == started[0].config
     assert loaded.config.sources == started[0].config.sources
+
+
+@pytest.mark.parametrize("arguments", [["--nodes", "3"], ["--restart", "--nodes=3", "--node-id", "4", "-d", "/d"]])
+def test_both_ways_lead_to_the_same_nodes(monkeypatch: pytest.MonkeyPatch, arguments: list[str]) -> None:
+    def run(loaded: Loaded, nodes: int, *, restart: bool) -> int:
+        found.append((loaded.config, nodes, restart))
+        return 0
+
+    found: list[object] = []
+    monkeypatch.setattr(supervisor, "run", run)
+    assert sprawl("start", *arguments).exit_code == 0
+    monkeypatch.setattr(sys, "argv", ["sprawl", "start", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 0
+    assert plain_start(["start", *arguments]) is not None
+    assert found[0] == found[1]
 
 
 @pytest.mark.parametrize(
     "arguments",
     [
+        ["start", "--restart"],
+        ["start", "--nodes", "0"],
+        ["start", "--nodes", "many"],
         ["version"],
         ["start", "--help"],
         ["start", "--nonsense", "x"],

@@ -6,6 +6,7 @@ import asyncio
 import http.client
 import logging
 import os
+import resource
 import signal
 import sys
 import types
@@ -171,20 +172,25 @@ def test_status_pages_tell_the_stages_of_a_life(node: type[StandIn], capsys: pyt
             seen[path] = connection.getresponse().status
             connection.close()
 
-    def when_ready() -> None:
+    class Ready(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            if record.getMessage().startswith("ready in"):
+                tasks.append(asyncio.get_running_loop().create_task(question()))
+
+    async def question() -> None:
         port = int(capsys.readouterr().err.split("http://127.0.0.1:")[1].split()[0])
-
-        async def question() -> None:
-            try:
-                await asyncio.to_thread(ask, port)
-            finally:
-                os.kill(os.getpid(), signal.SIGTERM)
-
-        tasks.append(asyncio.get_running_loop().create_task(question()))
+        try:
+            await asyncio.to_thread(ask, port)
+        finally:
+            os.kill(os.getpid(), signal.SIGTERM)
 
     tasks: list[asyncio.Task[None]] = []
-    node.on_start = staticmethod(when_ready)
-    assert run(sprawl_http_listener="127.0.0.1:0") == 0
+    handler = Ready()
+    logging.getLogger("sprawl.process").addHandler(handler)
+    try:
+        assert run(sprawl_http_listener="127.0.0.1:0") == 0
+    finally:
+        logging.getLogger("sprawl.process").removeHandler(handler)
     assert seen == {"/livez": 200, "/startupz": 200, "/readyz": 200, "/metrics": 200}
 
 
@@ -206,3 +212,80 @@ def test_insecurity_and_keys_without_effect_are_told_at_start(
     said = capsys.readouterr().err
     assert "INSECURE" in said
     assert "1 setting has no effect: num.io.threads (--set)" in said
+
+
+def test_a_node_stops_when_its_lifeline_ends(node: type[StandIn], capsys: pytest.CaptureFixture[str]) -> None:
+    end, held = os.pipe()
+    node.on_start = staticmethod(lambda: os.close(held))
+    try:
+        assert process.run(Loaded(BrokerConfig(), ()), lifeline=end) == 0
+    finally:
+        os.close(end)
+    assert node.made[0].stopped
+    assert "the supervisor is gone; stopping" in capsys.readouterr().err
+
+
+def test_a_supervised_node_leaves_the_second_signal_to_its_supervisor(node: type[StandIn]) -> None:
+    class Slow(node):  # type: ignore[valid-type, misc]
+        async def stop(self) -> None:
+            os.kill(os.getpid(), signal.SIGTERM)
+            await asyncio.sleep(0.05)  # the signal is handled meanwhile
+            self.stopped = True
+
+    sys.modules["sprawl.node"].Node = Slow  # type: ignore[attr-defined]
+    node.on_start = staticmethod(lambda: soon(signal.SIGTERM))
+    end, held = os.pipe()
+    try:
+        assert process.run(Loaded(BrokerConfig(), ()), lifeline=end) == 0
+    finally:
+        os.close(end)
+        os.close(held)
+
+
+def test_a_node_knows_the_machine_it_is_on(node: type[StandIn]) -> None:
+    node.on_start = staticmethod(lambda: soon(signal.SIGTERM))
+    assert run() == 0
+    assert run(sprawl_host="rack-3") == 0
+    assert [one.config.sprawl_host for one in node.made] == [os.uname().nodename, "rack-3"]
+
+
+def test_a_new_node_gets_a_secret_and_one_with_seeds_needs_one(
+    node: type[StandIn], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    node.on_start = staticmethod(lambda: soon(signal.SIGTERM))
+    assert run() == 0
+    secret = tmp_path / "data" / "cluster.secret"
+    assert secret.stat().st_mode & 0o777 == 0o600
+    assert run(log_dirs="other", sprawl_seeds="192.0.2.7:9092") == 1
+    assert "Copy cluster.secret" in capsys.readouterr().err
+    assert not (tmp_path / "other").exists()
+    secret.write_text("short")
+    assert run() == 1
+    assert "cluster secret=data/cluster.secret: must be base64" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("limits", "wanted", "warned"),
+    [
+        ((1024, 524_288), (524_288, 524_288), False),
+        ((1024, 4096), (4096, 4096), True),
+        ((1024, resource.RLIM_INFINITY), (1_048_576, resource.RLIM_INFINITY), False),
+        ((524_288, 524_288), None, False),
+        ((resource.RLIM_INFINITY, resource.RLIM_INFINITY), None, False),
+    ],
+)
+def test_a_node_may_open_as_many_files_as_the_system_allows(
+    node: type[StandIn],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    limits: tuple[int, int],
+    wanted: tuple[int, int] | None,
+    warned: bool,
+) -> None:
+    asked: list[tuple[int, int]] = []
+    monkeypatch.setattr(resource, "getrlimit", lambda _: limits)
+    monkeypatch.setattr(resource, "setrlimit", lambda _, pair: asked.append(pair))
+    node.on_start = staticmethod(lambda: soon(signal.SIGTERM))
+    assert run() == 0
+    assert asked == ([] if wanted is None else [wanted])
+    assert ("LimitNOFILE" in capsys.readouterr().err) is warned

@@ -25,12 +25,12 @@ import json, os, signal, sys
 name, directory = sys.argv[1:]
 line = sys.stdin.buffer.raw.readline()
 settings = {key: value for key, (value, _) in json.loads(line).items()}
+def say(*words):
+    os.write(1, (" ".join(map(str, words)) + "\\n").encode())  # print may not be interrupted by a print
 def told(*_):
-    print("told", flush=True)
+    say("told")
     os._exit(0)
 signal.signal(signal.SIGTERM, told)
-def say(*words):
-    print(*words, flush=True)
 def serve():
     say("up")
     while os.read(0, 100):
@@ -313,13 +313,21 @@ def wait_until(process: Process, what: Callable[[], bool]) -> None:
         time.sleep(0.02)
 
 
+def wait_for_nodes(parent: Process) -> None:
+    def up() -> bool:
+        assert "ended with" not in parent.said(), parent.said()
+        return parent.said().count("ready in") == 2
+
+    wait_until(parent, up)
+
+
 def ready(port: int) -> bool:
     return run("sprawl", "status", "--http", f"127.0.0.1:{port}").returncode == 0
 
 
 def test_two_real_nodes_start_and_stop(cluster: Callable[..., Process], tmp_path: Path) -> None:
     parent = cluster()
-    wait_until(parent, lambda: parent.said().count("ready in") == 2)
+    wait_for_nodes(parent)
     assert ready(parent.http) and ready(parent.http + 1)
     assert sorted(path.name for path in (tmp_path / "d").iterdir()) == ["node-1", "node-2"]
     assert parent.stop() == 0, parent.said()
@@ -330,7 +338,7 @@ def test_two_real_nodes_start_and_stop(cluster: Callable[..., Process], tmp_path
 
 def test_real_nodes_stop_cleanly_once_their_parent_was_killed(cluster: Callable[..., Process], tmp_path: Path) -> None:
     parent = cluster()
-    wait_until(parent, lambda: parent.said().count("ready in") == 2)
+    wait_for_nodes(parent)
     parent.child.kill()
     parent.child.wait()
     command = ["format", "--nodes", "2", "--data-dir", str(tmp_path / "d")]

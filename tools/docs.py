@@ -25,7 +25,8 @@ _INTRODUCTION: Final = """\
 Keys have Kafka's names and meanings; those that begin with `sprawl.` are Sprawl's own. A setting is taken, in this
 order, from
 
-1. the command line: `--data-dir`, `--listeners`, `--http`, `--node-id`, `--insecure`, and `--set key=value`;
+1. the command line: `--data-dir`, `--listeners`, `--http`, `--node-id`, `--seeds`, `--insecure`, and
+   `--set key=value`;
 2. the environment: `SPRAWL_*` and `KAFKA_*`, where `KAFKA_LOG_RETENTION_MS` is `log.retention.ms`, two underscores
    stand for one, three for a dash. `SPRAWL_DURABILITY` is `sprawl.durability`, `SPRAWL_NODE_ID` is `node.id`;
 3. the file of `--config`: `sprawl.toml` (keys at the top or in a table `[broker]`) or a Java properties file such as

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from sprawl.config.errors import ConfigError
-from sprawl.config.identity import Identity, establish, identity_in, new_id
+from sprawl.config.identity import Identity, establish, identity_in, new_id, new_secret, secret_in
 from sprawl.runtime.real import RealRuntime
 
 RUNTIME = RealRuntime()
@@ -43,3 +43,18 @@ def test_the_state_is_plain_json() -> None:
     made = establish(state, RUNTIME)  # type: ignore[arg-type]
     assert Identity(**state["identity"]) == made
     assert set(state["identity"]) == {"cluster_id", "node_id", "directory_id"}
+
+
+def test_a_secret_is_read_as_it_was_written_and_is_its_own_each_time() -> None:
+    texts = {new_secret(RUNTIME) for _ in range(10)}
+    assert len(texts) == 10
+    assert {len(secret_in(text, "f")) for text in texts} == {32}
+    assert secret_in(b" AAAAAAAAAAAAAAAA\nAAAAAAAA \r\n", "f") == bytes(18)
+
+
+@pytest.mark.parametrize("text", [b"", b"\n", b"c2hvcnQ=", b"not base64 at all, though long enough", b"\xff" * 40])
+def test_what_is_no_secret_is_refused_and_not_shown(text: bytes) -> None:
+    with pytest.raises(ConfigError) as refused:
+        secret_in(text, "/the/file")
+    assert "/the/file" in str(refused.value)
+    assert not text.strip() or text.decode("latin-1").strip() not in str(refused.value)

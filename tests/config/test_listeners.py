@@ -6,7 +6,7 @@ import pytest
 
 from sprawl.config.broker import BrokerConfig
 from sprawl.config.errors import ConfigError
-from sprawl.config.listeners import Endpoint, HttpAddress, address, http_address, is_loopback
+from sprawl.config.listeners import Endpoint, HttpAddress, address, http_address, is_loopback, seeds_of
 
 
 def endpoints(**given: str) -> tuple[Endpoint, ...]:
@@ -127,3 +127,20 @@ def test_the_status_address() -> None:
 def test_addresses_are_written_with_brackets_where_needed() -> None:
     assert address("127.0.0.1", 1) == "127.0.0.1:1"
     assert address("::1", 1) == "[::1]:1"
+
+
+def test_seeds_are_hosts_and_ports_each_once() -> None:
+    texts = ["192.0.2.7:9092", "broker-2.example.org:65535", "[2001:db8::1]:1", "192.0.2.7:9092"]
+    found = seeds_of(texts)
+    assert [(one.host, one.port) for one in found] == [
+        ("192.0.2.7", 9092),
+        ("broker-2.example.org", 65535),
+        ("2001:db8::1", 1),
+    ]
+    assert [str(one) for one in found] == texts[:3]
+
+
+@pytest.mark.parametrize("text", ["host", "host:", ":9092", "host:0", "host:65536", "PLAINTEXT://host:9092", "::1:9"])
+def test_what_is_no_seed_is_refused(text: str) -> None:
+    with pytest.raises(ConfigError, match="sprawl.seeds"):
+        BrokerConfig.of({"sprawl.seeds": text})
