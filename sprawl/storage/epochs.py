@@ -53,6 +53,10 @@ class LeaderEpochs:
         end = self._entries[at + 1][1] if at + 1 < len(self._entries) else log_end_offset
         return self._entries[at][0], end
 
+    def before(self, offset: int) -> tuple[tuple[int, int], ...]:
+        """The entries of epochs that began below `offset`."""
+        return tuple(entry for entry in self._entries if entry[1] < offset)
+
     def truncate_end(self, offset: int) -> None:
         """Forget epochs that began at or behind `offset`."""
         while self._entries and self._entries[-1][1] >= offset:

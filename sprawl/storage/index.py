@@ -6,6 +6,7 @@ on. Keys are the log's id (topic id and partition, 20 bytes), a letter for the k
 
     o segment, offset      -> position, largest timestamp before it     sparse, about one each index.interval.bytes
     t segment, timestamp, offset -> position                            the same places, by time
+    q segment              -> producer states where it begins
     s segment              -> size, next offset, largest timestamp and the base offset of the batch that has it
     c                      -> JSON: checkpoint (see `Checkpoint`)
     p                      -> producer states as of the checkpoint
@@ -13,12 +14,13 @@ on. Keys are the log's id (topic id and partition, 20 bytes), a letter for the k
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import struct
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from dataclasses import asdict, dataclass
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 from sprawl.runtime import KeyValueStore
@@ -68,11 +70,22 @@ class IndexStore:
     """The store of all logs. It may fail, for want of room above all, and the logs go on without what it then lacks:
     look-ups become longer walks through the files. `reopen` mends it."""
 
-    def __init__(self, open_store: Callable[[], KeyValueStore]) -> None:
+    def __init__(
+        self,
+        open_store: Callable[[], KeyValueStore],
+        in_thread: Callable[[Callable[[], None]], Coroutine[Any, Any, None]],
+    ) -> None:
         """Raises `OSError`."""
         self._open = open_store
+        self._in_thread = in_thread
         self._store = open_store()
+        self._flushing: asyncio.Future[None] | None = None
         self.broken: str | None = None
+
+    @property
+    def busy(self) -> bool:
+        """A flush is under way: the store may not be closed under it."""
+        return self._flushing is not None and not self._flushing.done()
 
     def get(self, key: bytes) -> bytes | None:
         return self._store.get(key)
@@ -92,8 +105,18 @@ class IndexStore:
         except OSError as error:
             self._note(error)
 
-    def flush(self) -> None:
-        """Blocks."""
+    async def flush(self) -> None:
+        """Everything written before this call survives a crash, unless the store is `broken` afterwards.
+
+        One at a time, for all who ask meanwhile; to its end even if they are cancelled.
+        """
+        if self._flushing is not None and not self._flushing.done():
+            await asyncio.wait({self._flushing})
+        if self._flushing is None or self._flushing.done():
+            self._flushing = asyncio.ensure_future(self._in_thread(self._flush))
+        await asyncio.shield(self._flushing)
+
+    def _flush(self) -> None:
         try:
             self._store.flush()
         except OSError as error:
@@ -105,7 +128,9 @@ class IndexStore:
         self._store = self._open()
         self.broken = None
 
-    def close(self) -> None:
+    async def close(self) -> None:
+        if self._flushing is not None and not self._flushing.done():
+            await asyncio.wait({self._flushing})
         self._store.close()
 
     def _note(self, error: OSError) -> None:
@@ -156,17 +181,55 @@ class LogIndex:
         packed = _SEGMENT.pack(facts.size, facts.next_offset, facts.max_timestamp, facts.max_timestamp_base)
         return [(self._id + b"s" + _LONG.pack(segment), packed)]
 
+    def began(self, segment: int, producers: bytes) -> list[Change]:
+        return [(self._id + b"q" + _LONG.pack(segment), producers)]
+
+    def producers_at(self, segment: int) -> bytes | None:
+        """Where the segment begins; None if that was not noted."""
+        return self._store.get(self._id + b"q" + _LONG.pack(segment))
+
     def facts(self, segment: int) -> SegmentFacts | None:
         packed = self._store.get(self._id + b"s" + _LONG.pack(segment))
         return None if packed is None else SegmentFacts(*_SEGMENT.unpack(packed))
 
     def forget_segment(self, segment: int) -> None:
-        self._store.write([(self._id + b"s" + _LONG.pack(segment), None)])
+        self._store.write([(self._id + kind + _LONG.pack(segment), None) for kind in (b"s", b"q")])
         for kind, start, end in (
             (b"o", _TWO.pack(segment, 0), _TWO.pack(segment, _LIMIT)),
             (b"t", _THREE.pack(segment, 0, 0), _THREE.pack(segment, _LIMIT, 0)),
         ):
             self._store.delete_range(self._id + kind + start, self._id + kind + end)
+
+    def forget_behind(self, segment: int, offset: int) -> None:
+        """What it says of the log from `offset` on, which `segment` holds. The checkpoint stays as it is."""
+        start, end = self._id + b"o" + _TWO.pack(segment, offset), self._id + b"o" + _TWO.pack(segment, _LIMIT)
+        by_time: list[Change] = []
+        for key, value in self._store.scan_back(start, end):
+            at = _TWO.unpack_from(key, len(self._id) + 1)[1]
+            timestamp = _ENTRY.unpack(value)[1]
+            if timestamp >= 0:
+                by_time.append((self._id + b"t" + _THREE.pack(segment, timestamp, at), None))
+        self._store.write(by_time)
+        following = _LONG.pack(segment + 1)
+        for kind, first in (
+            (b"o", _TWO.pack(segment, offset)),
+            (b"t", following),
+            (b"s", _LONG.pack(segment)),
+            (b"q", following),
+        ):
+            self._store.delete_range(self._id + kind + first, self._id + kind + _LONG.pack(_LIMIT))
+
+    def offset_at(self, segment: int, position: int) -> int:
+        """The offset of a batch of the segment that lies at `position` or before; the nearest that is known."""
+        start, end = self._id + b"o" + _TWO.pack(segment, 0), self._id + b"o" + _TWO.pack(segment, _LIMIT)
+        for key, value in self._store.scan_back(start, end):
+            if _ENTRY.unpack(value)[0] <= position:
+                return int(_TWO.unpack_from(key, len(self._id) + 1)[1])
+        return segment
+
+    async def flush(self) -> None:
+        """What was written survives a crash, unless it is `broken` then."""
+        await self._store.flush()
 
     def checkpoint(self, checkpoint: Checkpoint, producers: bytes) -> None:
         text = json.dumps(asdict(checkpoint), separators=(",", ":")).encode()

@@ -17,6 +17,7 @@ from uuid import UUID
 
 from sprawl.config.topics import TopicConfig
 from sprawl.runtime import KeyValueStore, Runtime
+from sprawl.storage.beginning import noted_start
 from sprawl.storage.directories import (
     DELETED,
     STRAY,
@@ -28,7 +29,7 @@ from sprawl.storage.directories import (
     write_metadata,
 )
 from sprawl.storage.index import IndexStore, LogIndex, log_id
-from sprawl.storage.log import START_FILE, Log
+from sprawl.storage.log import Log
 from sprawl.storage.recovery import recover
 from sprawl.storage.retention import expired
 from sprawl.storage.segment import Segment
@@ -70,7 +71,6 @@ class LogManager:
         self._store: IndexStore | None = None
         self._logs: dict[tuple[UUID, int], Log] = {}
         self._background: asyncio.Task[None] | None = None
-        self._flushing: asyncio.Future[None] | None = None
         self._removals: set[asyncio.Task[None]] = set()
         self.failed: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self.high_watermark_of: Callable[[Log], int] = lambda log: log.durable_offset
@@ -91,7 +91,7 @@ class LogManager:
         for name in self._files.list(self._directory):
             if name.endswith(DELETED):
                 self._files.remove_tree(f"{self._directory}/{name}")
-        self._store = IndexStore(self._open_index)
+        self._store = IndexStore(self._open_index, self._runtime.in_thread)
         self._background = asyncio.create_task(self._tick_for_ever(), name="storage ticks")
 
     def _open_index(self) -> KeyValueStore:
@@ -116,7 +116,7 @@ class LogManager:
         self._prepare_directory(path, topic_id)
         index = LogIndex(self._store, log_id(topic_id, partition))
         found = await recover(self._files, path, index, config.index_interval_bytes, power_failed=self._power_failed)
-        start = max(self._noted_start(path), found.segments[0].base_offset if found.segments else 0)
+        start = max(noted_start(self._files, path), found.segments[0].base_offset if found.segments else 0)
         segments = Segments(self._files, path, found.segments)
         if not len(segments):
             segments.add(start, self._runtime.clock.wall_ms())
@@ -158,14 +158,6 @@ class LogManager:
         if read_metadata(self._files, path) is None:
             write_metadata(self._files, path, topic_id)
         self._files.sync_dir(self._directory)
-
-    def _noted_start(self, path: str) -> int:
-        try:
-            return int(self._files.read_bytes(f"{path}/{START_FILE}"))
-        except FileNotFoundError:
-            return 0
-        except ValueError as error:
-            raise OSError(f"{path}/{START_FILE} is damaged: {error}; remove it to see all records again") from None
 
     def _jitter(self, config: TopicConfig) -> int:
         return self._runtime.rng.randint(0, min(config.segment_jitter_ms, config.segment_ms))
@@ -279,7 +271,7 @@ class LogManager:
             return
         if self._files.free_bytes(self._directory) <= self._settings.disk_reserve_bytes:
             return
-        if self._store.broken is not None and (self._flushing is None or self._flushing.done()):
+        if self._store.broken is not None and not self._store.busy:
             self._store.reopen()
             log_.warning("the index is open again")
         if full:
@@ -297,16 +289,7 @@ class LogManager:
                     log.checkpoint()
                 except (ApiError, OSError) as error:
                     log_.error("%s: no checkpoint: %s", log, error)
-        await self._flush_index()
-
-    async def _flush_index(self) -> None:
-        """One at a time, and to its end even if the caller is cancelled: the store may not be closed under it."""
-        store = self._store
-        assert store is not None
-        if self._flushing is not None:
-            await asyncio.wait({self._flushing})
-        self._flushing = asyncio.ensure_future(self._runtime.in_thread(store.flush))
-        await asyncio.shield(self._flushing)
+        await self._store.flush()
 
     async def close(self) -> None:
         """Close everything so that the next start has nothing to recover."""
@@ -322,7 +305,7 @@ class LogManager:
         for log in self.logs:
             log.close()
         self._logs.clear()
-        self._store.close()
+        await self._store.close()
         self._store = None
 
 

@@ -15,6 +15,7 @@ producer the last five batches are known: as many as a client may have in flight
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -120,6 +121,26 @@ class ProducerStates:
             else:
                 self._producers[producer_id] = before
         self._before.clear()
+
+    def restore(self, state: ProducerStates) -> None:
+        """Be as `state`, for good."""
+        self._producers = dict(state._producers)
+        self._before.clear()
+
+    def after(self, written: Iterable[BatchHeader]) -> ProducerStates:
+        """The state as of the last `commit`, and behind these batches of those that were noted since."""
+        state = ProducerStates()
+        state._producers = dict(self._producers)
+        state._before = dict(self._before)
+        state.roll_back()
+        for header in written:
+            state.note(header)
+        return state
+
+    def note(self, header: BatchHeader) -> None:
+        """`update`, for whatever batch there is in a log."""
+        if header.producer_id >= 0 and not header.is_control:
+            self.update(header)
 
     def expire(self, now_ms: int, expiration_ms: int) -> None:
         """Forget producers that have been silent for longer than `producer.id.expiration.ms`."""

@@ -12,11 +12,11 @@ from typing import Final
 
 from sprawl.runtime import Buffer
 from sprawl.storage.index import LogIndex
-from sprawl.storage.segment import Found, Segment, batches_in, checked
+from sprawl.storage.segment import DamagedError, Found, Segment, batches_in, checked
 from sprawl.storage.segments import Segments
 from sprawl_protocol.compression import MAX_DECOMPRESSED
 from sprawl_protocol.errors import ProtocolError
-from sprawl_protocol.records import HEADER_SIZE, BatchHeader, records_of
+from sprawl_protocol.records import HEADER_SIZE, LOG_OVERHEAD, BatchHeader, records_of
 
 log_ = logging.getLogger(__name__)
 
@@ -43,82 +43,93 @@ class Located:
     leader_epoch: int
 
 
+class CutError(Exception):
+    """Segments went, or were cut, while one was read: what was read may be of the old log. To be begun anew."""
+
+
 class LogFiles:
     def __init__(self, segments: Segments, index: LogIndex) -> None:
         self._segments = segments
         self._index = index
+        self._cuts = 0
         self._places: OrderedDict[int, tuple[int, int]] = OrderedDict()
         """Offset to (segment, position): where readers stopped."""
 
-    def forget_places(self) -> None:
+    def cut(self) -> None:
+        """Segments went, or were cut."""
+        self._cuts += 1
         self._places.clear()
 
     def read_now(self, offset: int, max_bytes: int, until: int, minimum_one: bool) -> LogRead | None:
         """None if the disk must be asked. Raises `DamagedError`."""
-        at, position = self._place_of(offset)
+        segment, position = self._place_of(offset)
         wanted = 0
-        while at < len(self._segments):
-            segment = self._segments[at]
+        while True:
             size = min(max(wanted, max_bytes, _LEAST_READ), segment.size - position)
             data: Buffer | None = segment.file.read_now(position, size) if size > 0 else b""
             if data is None or len(data) < size:
                 return None
             found = batches_in(segment, data, position, offset, until, max_bytes, minimum_one)
-            again = self._next_step(found, at, position, until, minimum_one)
+            again = self._next_step(found, segment, position, until, minimum_one)
             if again is None:
-                return self._result(found, offset, at)
-            at, position, wanted = again
-        return LogRead([], 0, offset)
+                return self._result(found, offset, segment)
+            segment, position, wanted = again
 
     async def read(self, offset: int, max_bytes: int, until: int, minimum_one: bool) -> LogRead:
-        """Raises `DamagedError`, `OSError`."""
-        at, position = self._place_of(offset)
+        """Raises `DamagedError`, `OSError`, `CutError`."""
+        segment, position = self._place_of(offset)
         wanted = 0
-        while at < len(self._segments):
-            segment = self._segments[at]
+        while True:
             size = min(max(wanted, max_bytes, _LEAST_READ), segment.size - position)
-            data: Buffer = await segment.file.read(position, size) if size > 0 else b""
+            data: Buffer = await self._bytes(segment, position, size) if size > 0 else b""
             found = batches_in(segment, data, position, offset, until, max_bytes, minimum_one)
-            again = self._next_step(found, at, position, until, minimum_one)
+            again = self._next_step(found, segment, position, until, minimum_one)
             if again is None:
-                return self._result(found, offset, at)
-            at, position, wanted = again
-        return LogRead([], 0, offset)
+                return self._result(found, offset, segment)
+            segment, position, wanted = again
 
-    def _place_of(self, offset: int) -> tuple[int, int]:
-        at = self._segments.holding(offset)
-        base = self._segments[at].base_offset
+    async def _bytes(self, segment: Segment, position: int, size: int) -> Buffer:
+        cuts = self._cuts
+        try:
+            data = await segment.file.read(position, size)
+        except (OSError, ValueError):
+            if cuts == self._cuts:
+                raise
+            raise CutError from None
+        if cuts != self._cuts:
+            raise CutError
+        return data
+
+    def _place_of(self, offset: int) -> tuple[Segment, int]:
+        segment = self._segments[self._segments.holding(offset)]
         known = self._places.get(offset)
-        if known is not None and known[0] == base:
-            return at, known[1]
-        return at, self._index.position_of(base, offset)
+        if known is not None and known[0] == segment.base_offset:
+            return segment, known[1]
+        return segment, self._index.position_of(segment.base_offset, offset)
 
     def _next_step(
-        self, found: Found, at: int, position: int, until: int, minimum_one: bool
-    ) -> tuple[int, int, int] | None:
+        self, found: Found, segment: Segment, position: int, until: int, minimum_one: bool
+    ) -> tuple[Segment, int, int] | None:
         """Where to read next, and how much; None if there is enough, or nothing that may be read."""
         if len(found.data):
             return None
-        segment = self._segments[at]
         if found.wanted:
-            return (at, found.position, found.wanted) if minimum_one else None
+            return (segment, found.position, found.wanted) if minimum_one else None
         if found.position >= segment.size:
-            following = at + 1
-            behind = following < len(self._segments) and self._segments[following].base_offset < until
-            return (following, 0, 0) if behind else None
+            following = self._segments.after(segment)
+            return (following, 0, 0) if following is not None and following.base_offset < until else None
         if found.position > position:
-            return at, found.position, 0  # what was read lies before the offset: on from there
+            return segment, found.position, 0  # what was read lies before the offset: on from there
         return None
 
-    def _result(self, found: Found, offset: int, at: int) -> LogRead:
+    def _result(self, found: Found, offset: int, segment: Segment) -> LogRead:
         if not len(found.data):
             return LogRead([], 0, offset)
-        self._remember(found.next_offset, at, found.position + len(found.data))
+        self._remember(found.next_offset, segment, found.position + len(found.data))
         return LogRead([found.data], len(found.data), found.next_offset)
 
-    def _remember(self, offset: int, at: int, position: int) -> None:
-        segment = self._segments[at]
-        if position >= segment.size and at + 1 < len(self._segments):
+    def _remember(self, offset: int, segment: Segment, position: int) -> None:
+        if position >= segment.size and segment is not self._segments.active:
             return
         self._places[offset] = (segment.base_offset, position)
         self._places.move_to_end(offset)
@@ -126,7 +137,10 @@ class LogFiles:
             self._places.popitem(last=False)
 
     async def first_at_or_after(self, timestamp: int, from_offset: int) -> Located | None:
-        """The first record at or behind `from_offset` whose timestamp is not below `timestamp`."""
+        """The first record at or behind `from_offset` whose timestamp is not below `timestamp`.
+
+        Raises `DamagedError`, `OSError`, `CutError`, as does `newest`.
+        """
         for segment in list(self._segments):
             if segment.max_timestamp < timestamp or segment.next_offset <= from_offset:
                 continue
@@ -149,24 +163,40 @@ class LogFiles:
 
     async def _scan(self, segment: Segment, position: int, timestamp: int, from_offset: int) -> Located | None:
         while position < segment.size:
-            data = memoryview(await segment.file.read(position, min(_SCAN_CHUNK, segment.size - position)))
-            pos = 0
-            while len(data) - pos >= HEADER_SIZE:
-                size = 12 + int.from_bytes(data[pos + 8 : pos + 12], "big", signed=True)
-                if len(data) - pos < size <= segment.size - position - pos:
-                    if pos:
-                        break
-                    data = memoryview(await segment.file.read(position, size))
-                header = checked(segment, data, position, pos)
+            data, batches = await self.batches_at(segment, position)
+            for pos, header in batches:
                 if header.max_timestamp >= timestamp and header.last_offset >= from_offset:
                     found = _record_at(data, pos, header, timestamp, from_offset)
                     if found is not None:
                         return found
-                pos += header.size
-            if pos == 0:
-                return None
-            position += pos
+                position += header.size
         return None
+
+    async def batches_at(self, segment: Segment, position: int) -> tuple[memoryview, list[tuple[int, BatchHeader]]]:
+        """At least one batch from `position` on, which is not the segment's end. Raises as `first_at_or_after`."""
+        left = segment.size - position
+        data = memoryview(await self._bytes(segment, position, min(_SCAN_CHUNK, left)))
+        if len(data) < (first := _size_at(data, 0)) <= left:
+            data = memoryview(await self._bytes(segment, position, first))
+        found: list[tuple[int, BatchHeader]] = []
+        pos = 0
+        while len(data) - pos >= HEADER_SIZE and not len(data) - pos < _size_at(data, pos) <= left - pos:
+            try:
+                header = checked(segment, data, position, pos)
+            except DamagedError:
+                if found:
+                    break
+                raise
+            found.append((pos, header))
+            pos += header.size
+        if not found:
+            raise DamagedError(segment, position, "the file ends within a batch")
+        return data, found
+
+
+def _size_at(data: memoryview, pos: int) -> int:
+    """0 if the batch's size is not in `data`."""
+    return LOG_OVERHEAD + int.from_bytes(data[pos + 8 : pos + 12], "big", signed=True) if len(data) >= pos + 12 else 0
 
 
 def _record_at(data: memoryview, pos: int, header: BatchHeader, timestamp: int, from_offset: int) -> Located | None:

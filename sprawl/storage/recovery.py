@@ -11,7 +11,9 @@ believed that was not synced before the last checkpoint: from there on every bat
 - After a power failure it is otherwise: what was not synced may be torn anywhere, also before batches that are whole,
   and a segment may be missing its end. Behind the checkpoint the log is then cut at the first thing that is not right:
   in `fsync` durability everything acknowledged lies before it; in the others that is what they risk.
-- An index that is missing or does not fit is derived anew from the files.
+- An index that is missing or does not fit is derived anew from the files; what it says of the part behind the
+  checkpoint is never used, for that part may have been cut off and written again.
+- A reset that was under way (see `beginning.py`) is completed first.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from sprawl.runtime import FileSystem
+from sprawl.storage.beginning import finish_reset
 from sprawl.storage.epochs import LeaderEpochs
 from sprawl.storage.index import Change, Checkpoint, LogIndex, SegmentFacts
 from sprawl.storage.producers import ProducerStates
@@ -63,6 +66,7 @@ async def recover(
     for name in files.list(directory):
         if name.endswith(DELETED):
             files.remove(f"{directory}/{name}")
+    finish_reset(files, directory)
     bases = sorted(b for name in files.list(directory) if (b := base_offset_of(name)) is not None)
     segments = []
     for base in bases:
@@ -72,6 +76,8 @@ async def recover(
     start = _starting_point(index, segments)
     if start.checkpoint is None:
         index.forget()
+    else:
+        index.forget_behind(max(start.segment, 0), start.offset)
     work = _Recovery(files, index, index_interval, start, power_failed)
     found = await work.run(segments)
     if found.cut_bytes:
@@ -194,6 +200,8 @@ class _Recovery:
     async def _read_segment(self, segment: Segment) -> None:
         """Every batch from the starting point on. Raises `DamagedError` where they end before the file does."""
         position = 0
+        if segment.base_offset != self._start.segment or self._start.position == 0:
+            self._changes += self._index.began(segment.base_offset, self._producers.dump())
         if segment.base_offset == self._start.segment:
             checkpoint = self._start.checkpoint
             assert checkpoint is not None
@@ -211,7 +219,7 @@ class _Recovery:
                 size = 12 + int.from_bytes(data[8:12], "big", signed=True) if len(data) >= HEADER_SIZE else 0
                 if not _CHUNK < size <= end - position:
                     segment.size = position
-                    raise DamagedError(segment.file.path, position, "the file ends within a batch")
+                    raise DamagedError(segment, position, "the file ends within a batch")
                 data = memoryview(await segment.file.read(position, size))
                 used = self._read_chunk(segment, data, position)
             position += used
@@ -229,11 +237,8 @@ class _Recovery:
             try:
                 header = checked(segment, data, position, pos)
                 if header.base_offset < segment.next_offset:
-                    raise DamagedError(
-                        segment.file.path,
-                        position + pos,
-                        f"offset {header.base_offset} where {segment.next_offset} was due",
-                    )
+                    reason = f"offset {header.base_offset} where {segment.next_offset} was due"
+                    raise DamagedError(segment, position + pos, reason)
             except DamagedError as error:
                 segment.size = error.position
                 raise

@@ -20,8 +20,9 @@ DELETED: Final = ".deleted"
 class DamagedError(Exception):
     """The file holds bytes that are no batch, or not the batch they say they are."""
 
-    def __init__(self, path: str, position: int, reason: str) -> None:
-        super().__init__(f"{path} at byte {position}: {reason}")
+    def __init__(self, segment: Segment, position: int, reason: str) -> None:
+        super().__init__(f"{segment.file.path} at byte {position}: {reason}")
+        self.segment = segment.base_offset
         self.position = position
         self.reason = reason
 
@@ -121,7 +122,7 @@ def checked(segment: Segment, view: memoryview, position: int, pos: int) -> Batc
     try:
         header = read_header(view, pos)
     except ProtocolError as error:
-        raise DamagedError(segment.file.path, position + pos, str(error)) from None
+        raise DamagedError(segment, position + pos, str(error)) from None
     if not check_crc(view, pos, header):
-        raise DamagedError(segment.file.path, position + pos, "the checksum does not match")
+        raise DamagedError(segment, position + pos, "the checksum does not match")
     return header

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from sprawl.config.topics import TopicConfig
 from sprawl.runtime import FileSystem
-from sprawl.storage.segment import DELETED, Segment, file_name
+from sprawl.storage.segment import DELETED, Segment, base_offset_of, file_name
 
 _MAX_OFFSET_DELTA = 2**31 - 1
 """Kafka's offset index counts from the base offset in 32 bits; a segment it could not index is not made."""
@@ -44,6 +44,10 @@ class Segments:
         """The number of the segment that holds `offset`, or would."""
         return max(bisect_right(self._segments, offset, key=_base) - 1, 0)
 
+    def after(self, segment: Segment) -> Segment | None:
+        at = self.holding(segment.base_offset) + 1
+        return self._segments[at] if at < len(self._segments) else None
+
     def add(self, base_offset: int, now_ms: int) -> Segment:
         """Begin a new active segment. Raises `OSError`."""
         file = self._files.open(f"{self._directory}/{file_name(base_offset)}", create=True)
@@ -77,6 +81,26 @@ class Segments:
         for segment in taken:
             self._files.rename(segment.file.path, segment.file.path + DELETED)
         return taken
+
+    def remove_behind(self, segment: Segment) -> None:
+        """Remove everything behind `segment`, the newest first, so that what is left never has a gap. Durable then.
+
+        Also files that are not in the list: those of a damaged log that lie behind the damage. Raises `OSError`.
+        """
+        bases = sorted(base for name in self._files.list(self._directory) if (base := base_offset_of(name)) is not None)
+        behind = [base for base in bases if base > segment.base_offset]
+        for base in reversed(behind):
+            if self.active.base_offset == base:
+                self._segments.pop().file.close()
+            self._files.remove(f"{self._directory}/{file_name(base)}")
+        if behind:
+            self._files.sync_dir(self._directory)
+
+    def begin_anew(self, base_offset: int, now_ms: int) -> None:
+        """There is one empty segment now, which begins at `base_offset`. Raises `OSError`."""
+        file = self._files.open(f"{self._directory}/{file_name(base_offset)}")
+        self.close()
+        self._segments[:] = [Segment(base_offset, file, file.size, base_offset, created_ms=now_ms)]
 
     def close(self) -> None:
         for segment in self._segments:

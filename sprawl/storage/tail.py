@@ -58,7 +58,7 @@ class MemoryBudget:
 
 
 class Tail:
-    """One log's part: entries without gaps, up to the log end."""
+    """One log's part: all batches from some offset on, up to the log end."""
 
     def __init__(self, budget: MemoryBudget) -> None:
         self._budget = budget
@@ -82,6 +82,8 @@ class Tail:
             return None
         entries = self._entries
         at = bisect_right(entries, offset, lo=self._first, key=_base_offset) - 1
+        if entries[at].next_offset <= offset:
+            at += 1  # between two batches: compaction leaves such gaps
         found: list[TailEntry] = []
         room = max_bytes
         while at < len(entries):
