@@ -1,8 +1,12 @@
 """A node: the only place that builds and wires the parts. Nothing is decided here.
 
-`start()` brings a data directory to life and opens the listeners; `stop()` finishes what is under way and closes
-everything cleanly; `failed()` returns when the node can no longer be trusted and must stop: a failed fsync, a metadata
-log that cannot be written.
+`start()` brings a data directory to life, joins the cluster and opens the listeners; `stop()` finishes what is under
+way and closes everything cleanly; `failed()` returns when the node can no longer be trusted and must stop: a failed
+fsync, a metadata log that cannot be written or read.
+
+The order of a start: the directory and who this node is; the doors, through which only other nodes are heard so far;
+the cluster, founded or found; the metadata; the registration, which ends this node's former life in the cluster; its
+partitions, as the cluster sees them after that; then it may lead, and clients are served.
 """
 
 from __future__ import annotations
@@ -11,76 +15,58 @@ import asyncio
 import itertools
 import logging
 import math
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Coroutine
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from typing import Any
 
+from sprawl.assembly import Parts, formation_routes, routes_of
 from sprawl.config.broker import BrokerConfig
 from sprawl.config.errors import ConfigError
-from sprawl.config.identity import LOCK_FILE, STATE_FILE, Identity, establish
+from sprawl.config.identity import LOCK_FILE, STATE_FILE, Identity, establish, secret_in
 from sprawl.config.listeners import PROTOCOLS
 from sprawl.groups.log import TOPIC as OFFSETS_TOPIC
 from sprawl.groups.service import GroupService
 from sprawl.groups.settings import GroupSettings
 from sprawl.handlers.api_versions import ApiVersionsHandlers
-from sprawl.handlers.cluster import ClusterHandlers
-from sprawl.handlers.configs import ConfigHandlers
-from sprawl.handlers.context import Handler, HandlerFamily
-from sprawl.handlers.coordinators import Coordinators
-from sprawl.handlers.fetch import FetchHandlers
-from sprawl.handlers.group_admin import GroupAdminHandlers
-from sprawl.handlers.groups import GroupHandlers
-from sprawl.handlers.log_offsets import LogOffsetHandlers
-from sprawl.handlers.metadata import MetadataHandlers
-from sprawl.handlers.offsets import OffsetHandlers
-from sprawl.handlers.produce import ProduceHandlers
-from sprawl.handlers.producers import ProducerHandlers
-from sprawl.handlers.topics import TopicHandlers
+from sprawl.handlers.context import Handler
+from sprawl.handlers.peers import PeerHandlers
 from sprawl.observability.metrics import Registry
-from sprawl.partitions.fetch_sessions import FetchSessions
+from sprawl.partitions.fetchers import ReplicaFetchers
+from sprawl.partitions.isr_keeper import IsrKeeper
 from sprawl.partitions.manager import PartitionManager
+from sprawl.quorum.addresses import AddressBook
+from sprawl.quorum.any_controller import AnyController
 from sprawl.quorum.brokers import BrokerRegistration
 from sprawl.quorum.controller import Controller
+from sprawl.quorum.controller_link import ControllerLink
+from sprawl.quorum.formation import Formation
 from sprawl.quorum.identifiers import new_uuid, uuid_of
-from sprawl.quorum.image import METADATA_TOPIC, METADATA_TOPIC_ID, ListenerImage, MetadataImage
+from sprawl.quorum.image import METADATA_TOPIC, METADATA_TOPIC_ID, BrokerImage, ListenerImage, MetadataImage
+from sprawl.quorum.lifecycle import BrokerLifecycle
 from sprawl.quorum.metadata_log import MetadataLog, metadata_topic_config
-from sprawl.quorum.quorum import MetadataQuorum, SnapshotPolicy
+from sprawl.quorum.quorum import MetadataQuorum, SnapshotPolicy, Surroundings
 from sprawl.quorum.settings import Settings
-from sprawl.quorum.topic_changes import NewTopic
-from sprawl.routing.endpoints import Endpoints
+from sprawl.quorum.voters import Address
 from sprawl.routing.keyed_log import KeyedLog
+from sprawl.routing.placement import RingPlacement
 from sprawl.routing.router import Router
 from sprawl.runtime import Runtime, SmallState
-from sprawl.security.access import AllowAll
+from sprawl.security.access import Principal
+from sprawl.security.peers import PeerIdentity
 from sprawl.storage.manager import LogManager, StorageSettings
-from sprawl.transactions.producer_ids import ProducerIds
-from sprawl.wire.dispatch import Dispatcher
+from sprawl.wire.dispatch import Dispatcher, RequestContext, answer_of
 from sprawl.wire.limits import ConnectionLimits, RequestMemory
 from sprawl.wire.listener import KafkaListener
+from sprawl.wire.peers import PeerLinks
 from sprawl_protocol.api import ApiKey
-from sprawl_protocol.errors import ApiError
+from sprawl_protocol.message import Request, Response
 
 log = logging.getLogger(__name__)
 
 _BOOT_ID = "boot_id"
-_SESSION_EVICTION_SECONDS = 120.0
+_PEERS = "peers"
 _DRAIN_SHARE = 0.8
-"""Of the time a stop may take: for clients' requests; the rest is for closing files."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Parts:
-    """What the handlers call, once it is built."""
-
-    identity: Identity
-    logs: LogManager
-    quorum: MetadataQuorum
-    image: Callable[[], MetadataImage]
-    settings: Settings
-    controller: Controller
-    partitions: PartitionManager
-    router: Router
-    groups: GroupService
+"""Of the time a stop may take: for handing over and for clients' requests; the rest is for closing files."""
 
 
 class Node:
@@ -90,6 +76,9 @@ class Node:
         self.metrics = Registry()
         self.ready = False
         self._listeners: list[KafkaListener] = []
+        self._routes: dict[ApiKey, Handler] = {}
+        """What this node answers; grows while it starts."""
+        self._dispatcher = Dispatcher(self._routes, closed=True)
         self._undo = AsyncExitStack()
         """What `stop` undoes, last things first."""
         self._failure: asyncio.Future[str] = asyncio.get_running_loop().create_future()
@@ -103,6 +92,14 @@ class Node:
         """Returns once clients are served. Raises `ApiError`, `ConfigError`, `OSError`; `stop` cleans up after it."""
         config, runtime = self._config, self._runtime
         identity, state = self._open_directory()
+        me = PeerIdentity(identity.node_id, identity.directory_id, identity.cluster_id)
+        secret = self._secret()
+        early = ApiVersionsHandlers(self._routes.keys, lambda: MetadataImage(identity.cluster_id), identity.node_id)
+        await self._open_listeners({**PeerHandlers(me, secret, runtime).routes(), **early.routes()})
+        addresses = AddressBook(identity.node_id, [Address(seed.host, seed.port) for seed in config.seeds])
+        links = PeerLinks(runtime, me, secret, addresses.pair)
+        self._undo.push_async_callback(links.close)
+
         logs = LogManager(
             runtime, config.data_dir, _storage_settings(config), power_failed=_power_failed(state, runtime)
         )
@@ -110,12 +107,14 @@ class Node:
         self._undo.push_async_callback(logs.close)
         self._watch(_completed(logs.failed))
 
-        quorum = await self._start_quorum(identity, state, logs)
-        parts = self._parts(identity, logs, quorum)
-        await self._open_listeners(self._routes(parts))
-        await self._join(identity, parts.controller)
+        quorum = await self._start_quorum(identity, me, state, logs, links, addresses)
+        parts = self._parts(identity, logs, quorum, links)
+        self._routes.update(routes_of(parts, config, runtime, self._routes.keys))
+        lifecycle = self._lifecycle(identity, parts)
+        parts.broker_epoch = lambda: lifecycle.epoch
+        await quorum.caught_up()
+        await lifecycle.register()
 
-        self._undo.push_async_callback(self._drained)
         quorum.subscribe(parts.partitions.image_changed)
         await parts.partitions.start(quorum.image)
         state[_BOOT_ID] = runtime.boot_id  # only now: a recovery that is interrupted must be done again the same way
@@ -124,18 +123,28 @@ class Node:
         parts.groups.start()
         self._undo.push_async_callback(parts.groups.stop)
         self._undo.push_async_callback(self._drain, logs)
-        for listener in self._listeners:
-            listener.serve()
+
+        self._run(lifecycle.run(), "heartbeats")
+        self._run(parts.isr_keeper.run(), "in-sync sets")
+        self._run(parts.controller.run(), "controller")
+        await lifecycle.until_active()
+        await parts.partitions.settled(quorum.image.offset)
+        self._undo.push_async_callback(self._leave, lifecycle)
+        self._dispatcher.open()
         self.ready = True
 
     async def stop(self) -> None:
         """Finish what is under way, then close everything so that the next start has nothing to recover.
 
-        Producers are answered once their records are safe; then groups and partitions are given up, which answers
-        those who wait for members or for records; then connections close, and after them what stands below.
+        Leaders are handed over first. Producers are answered once their records are safe; then groups and partitions
+        are given up, which answers those who wait for members or for records; then connections close, and after them
+        what stands below.
         """
         self.ready = False
         await self._undo.aclose()
+
+    async def _leave(self, lifecycle: BrokerLifecycle) -> None:
+        await lifecycle.leave(self._config.sprawl_shutdown_timeout_ms / 1000 * _DRAIN_SHARE / 2)
 
     async def _drain(self, logs: LogManager) -> None:
         for listener in self._listeners:
@@ -143,7 +152,7 @@ class Node:
         await logs.checkpoint()
 
     async def _drained(self) -> None:
-        patience = self._config.sprawl_shutdown_timeout_ms / 1000 * _DRAIN_SHARE
+        patience = self._config.sprawl_shutdown_timeout_ms / 1000 * _DRAIN_SHARE / 2
         await asyncio.gather(*(listener.drained(patience) for listener in self._listeners))
 
     async def failed(self) -> None:
@@ -164,72 +173,13 @@ class Node:
         node_id = self._config.id if self._config.id_given else None
         return establish(state, self._runtime, node_id=node_id), state
 
-    async def _start_quorum(self, identity: Identity, state: SmallState, logs: LogManager) -> MetadataQuorum:
-        config = self._config
-        replica = await logs.open(METADATA_TOPIC_ID, METADATA_TOPIC, 0, metadata_topic_config(config))
-        metadata_log = MetadataLog(replica, replica.directory, self._runtime, identity.cluster_id)
-        policy = SnapshotPolicy(
-            max_bytes=config.metadata_log_max_record_bytes_between_snapshots,
-            max_age_ms=config.metadata_log_max_snapshot_interval_ms,
-        )
-        quorum = MetadataQuorum(identity, metadata_log, state, self._runtime.clock, policy)
-        await quorum.start()
-        self._undo.push_async_callback(quorum.stop)
-        self._watch(quorum.failed())
-        return quorum
-
-    def _parts(self, identity: Identity, logs: LogManager, quorum: MetadataQuorum) -> _Parts:
-        runtime, node_id = self._runtime, identity.node_id
-
-        def image() -> MetadataImage:
-            return quorum.image
-
-        settings = Settings(self._config, node_id)
-        controller = Controller(quorum, settings, runtime)
-        partitions = PartitionManager(node_id, logs, runtime.clock, settings.topic, kept=frozenset({METADATA_TOPIC}))
-        logs.high_watermark_of = partitions.high_watermark_of
-        router = Router(node_id, partitions, image)
-        groups = GroupService(
-            runtime,
-            GroupSettings.of(self._config),
-            node_id,
-            KeyedLog(OFFSETS_TOPIC, router, runtime.clock),
-            image,
-            partitions.settled,
-            _topic_maker(controller),
-        )
-        return _Parts(identity, logs, quorum, image, settings, controller, partitions, router, groups)
-
-    def _routes(self, parts: _Parts) -> dict[ApiKey, Handler]:
-        config, runtime = self._config, self._runtime
-        clock, image, controller = runtime.clock, parts.image, parts.controller
-        access = AllowAll()
-        endpoints = Endpoints(image)
-        settled = parts.partitions.settled
-        sessions = FetchSessions(
-            config.max_incremental_fetch_session_cache_slots, _SESSION_EVICTION_SECONDS, runtime.rng
-        )
-        routes: dict[ApiKey, Handler] = {}
-        families: list[HandlerFamily] = [
-            ApiVersionsHandlers(routes.keys, image, parts.identity.node_id),
-            MetadataHandlers(controller, image, config, endpoints, access, settled),
-            ClusterHandlers(parts.quorum, parts.logs, runtime.files, endpoints, access),
-            TopicHandlers(controller, image, parts.settings, access, settled),
-            ConfigHandlers(controller, image, parts.settings, access),
-            ProduceHandlers(parts.router, access, clock.wall_ms),
-            FetchHandlers(parts.router, sessions, access, clock, config.fetch_max_bytes),
-            LogOffsetHandlers(parts.router, access),
-            ProducerHandlers(ProducerIds(controller.allocate_producer_ids), access),
-            GroupHandlers(parts.groups.coordinator, Coordinators(parts.groups, image, endpoints), access),
-            OffsetHandlers(parts.groups.coordinator, image, access, clock),
-            GroupAdminHandlers(parts.groups.coordinator, access),
-        ]
-        for family in families:
-            routes.update(family.routes())
-        return routes
+    def _secret(self) -> bytes:
+        files, path = self._runtime.files, self._config.secret_file
+        return secret_in(files.read_bytes(path), path)
 
     async def _open_listeners(self, routes: dict[ApiKey, Handler]) -> None:
-        dispatcher = Dispatcher(routes)
+        """Only other nodes are answered until the dispatcher is opened; clients wait."""
+        self._routes.update(routes)
         config = self._config
         limits = _connection_limits(config)
         memory = RequestMemory(config.request_memory_bytes)
@@ -241,18 +191,162 @@ class Node:
                 endpoint.port,
                 network=self._runtime.network,
                 clock=self._runtime.clock,
-                dispatcher=dispatcher,
+                dispatcher=self._dispatcher,
                 limits=limits,
                 memory=memory,
                 ids=ids,
             )
             await listener.open()
+            listener.serve()
             self._undo.push_async_callback(listener.stop)
             self._listeners.append(listener)
 
-    async def _join(self, identity: Identity, controller: Controller) -> None:
-        """Register with the cluster, under the addresses clients are to use, and take part."""
-        listeners = tuple(
+    async def _start_quorum(
+        self,
+        identity: Identity,
+        me: PeerIdentity,
+        state: SmallState,
+        logs: LogManager,
+        links: PeerLinks,
+        addresses: AddressBook,
+    ) -> MetadataQuorum:
+        config, runtime = self._config, self._runtime
+        replica = await logs.open(METADATA_TOPIC_ID, METADATA_TOPIC, 0, metadata_topic_config(config))
+        metadata_log = MetadataLog(replica, replica.directory, runtime, identity.cluster_id)
+        joining = False
+        if addresses.seeds and metadata_log.end_offset == 0:
+            formation = Formation(me, addresses.seeds, links)
+            self._routes.update(formation_routes(formation))
+            joining = not await formation.founds()
+        quorum = MetadataQuorum(
+            identity,
+            metadata_log,
+            state,
+            runtime.clock,
+            SnapshotPolicy(
+                max_bytes=config.metadata_log_max_record_bytes_between_snapshots,
+                max_age_ms=config.metadata_log_max_snapshot_interval_ms,
+            ),
+            Surroundings(links, addresses, self._my_address, runtime.rng, joining),
+        )
+        self._know_addresses(addresses, quorum, state)
+        await quorum.start()
+        self._undo.push_async_callback(quorum.stop)
+        self._watch(quorum.failed())
+        return quorum
+
+    def _my_address(self) -> Address | None:
+        first = self._listener_images()[0]
+        return Address(first.host, first.port)
+
+    def _know_addresses(self, addresses: AddressBook, quorum: MetadataQuorum, state: SmallState) -> None:
+        """From the image, from the voters' record, and from what was known before this start."""
+        addresses.ask_also(lambda node_id: _address_in(quorum.image, node_id))
+        addresses.ask_also(lambda node_id: quorum.voters.address_of(node_id))
+        for node_id, (host, port) in state.get(_PEERS, {}).items():
+            addresses.learn(int(node_id), Address(host, port))
+
+        def remember(before: MetadataImage, after: MetadataImage) -> None:
+            if before.brokers is not after.brokers:
+                known = {str(each.id): [each.host, each.port] for each in after.brokers.values() if each.host}
+                if known != state.get(_PEERS):
+                    state[_PEERS] = known
+
+        quorum.subscribe(remember)
+
+    def _parts(self, identity: Identity, logs: LogManager, quorum: MetadataQuorum, links: PeerLinks) -> Parts:
+        config, runtime, node_id = self._config, self._runtime, identity.node_id
+        settings = Settings(config, node_id)
+        placement = RingPlacement(lambda: quorum.proposed, _host_of, lambda _: 1.0)
+        controller = Controller(quorum, settings, runtime, placement)
+        link = ControllerLink(quorum, links, self._serve_here(identity), runtime.clock)
+        anywhere = AnyController(quorum, controller, link)
+
+        def broker_epoch_of(broker_id: int) -> int | None:
+            broker = quorum.image.brokers.get(broker_id)
+            return broker.epoch if broker is not None and broker.active else None
+
+        fetchers = ReplicaFetchers(node_id, links, runtime.clock, lambda: parts.broker_epoch())
+        partitions = PartitionManager(
+            node_id,
+            logs,
+            runtime.clock,
+            settings.topic,
+            kept=frozenset({METADATA_TOPIC}),
+            fetchers=fetchers,
+            isr_due=lambda partition: parts.isr_keeper.due(partition),
+        )
+        logs.high_watermark_of = partitions.high_watermark_of
+        isr_keeper = IsrKeeper(
+            node_id,
+            lambda: partitions,
+            link.alter_partition,
+            broker_epoch_of,
+            config.replica_lag_time_max_ms / 1000,
+        )
+        router = Router(node_id, partitions, lambda: quorum.image)
+        groups = GroupService(
+            runtime,
+            GroupSettings.of(config),
+            node_id,
+            KeyedLog(OFFSETS_TOPIC, router, runtime.clock),
+            lambda: quorum.image,
+            partitions.settled,
+            anywhere.make_topic,
+        )
+        parts = Parts(
+            identity=identity,
+            logs=logs,
+            quorum=quorum,
+            settings=settings,
+            controller=controller,
+            anywhere=anywhere,
+            link=link,
+            links=links,
+            partitions=partitions,
+            isr_keeper=isr_keeper,
+            router=router,
+            groups=groups,
+        )
+        return parts
+
+    def _serve_here(self, identity: Identity) -> Any:
+        """Requests of this node to itself, answered by its own handlers."""
+        me = PeerIdentity(identity.node_id, identity.directory_id, identity.cluster_id)
+        principal = Principal("Node", str(identity.node_id))
+
+        async def serve(message: Request) -> Response:
+            context = RequestContext(
+                type(message).MAX_VERSION, "sprawl", "", principal, self._listeners[0].name, 0, peer=me
+            )
+            answer = await answer_of(self._routes[type(message).API_KEY](context, message))
+            assert answer is not None, "requests between nodes have answers"
+            return answer
+
+        return serve
+
+    def _lifecycle(self, identity: Identity, parts: Parts) -> BrokerLifecycle:
+        config = self._config
+        registration = BrokerRegistration(
+            identity.node_id,
+            identity.cluster_id,
+            new_uuid(self._runtime),
+            self._listener_images(),
+            (uuid_of(identity.directory_id),),
+            config.broker_rack,
+        )
+        return BrokerLifecycle(
+            registration,
+            parts.link,
+            parts.quorum,
+            self._runtime.clock,
+            heartbeat_interval=config.broker_heartbeat_interval_ms / 1000,
+            session_timeout=config.broker_session_timeout_ms / 1000,
+        )
+
+    def _listener_images(self) -> tuple[ListenerImage, ...]:
+        """The addresses that clients and other nodes are to use."""
+        return tuple(
             ListenerImage(
                 endpoint.name,
                 endpoint.advertised_host,
@@ -261,17 +355,20 @@ class Node:
             )
             for endpoint, listener in zip(self._config.endpoints, self._listeners, strict=True)
         )
-        epoch = await controller.register_broker(
-            BrokerRegistration(
-                identity.node_id,
-                identity.cluster_id,
-                new_uuid(self._runtime),
-                listeners,
-                (uuid_of(identity.directory_id),),
-                self._config.broker_rack,
-            )
-        )
-        await controller.unfence_broker(identity.node_id, epoch)
+
+    # -- tasks ----------------------------------------------------------------------------------------------------
+
+    def _run(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        """For as long as the node lives; what it cannot go on from, the node cannot either."""
+
+        async def run() -> str:
+            try:
+                await work
+            except Exception as problem:  # noqa: BLE001 - whatever it is, this node can't go on without
+                return f"{name} broke: {problem!r}"
+            return f"{name} ended"
+
+        self._watch(run())
 
     def _watch(self, failure: Awaitable[str]) -> None:
         async def watch() -> None:
@@ -292,13 +389,14 @@ async def _completed(future: asyncio.Future[str]) -> str:
     return await asyncio.shield(future)
 
 
-def _topic_maker(controller: Controller) -> Callable[[str, int, int, Mapping[str, str]], Awaitable[None]]:
-    async def make(name: str, partitions: int, replication_factor: int, configs: Mapping[str, str]) -> None:
-        (outcome,) = await controller.create_topics([NewTopic(name, partitions, replication_factor, configs=configs)])
-        if isinstance(outcome, ApiError):
-            raise outcome
+def _address_in(image: MetadataImage, node_id: int) -> Address | None:
+    broker = image.brokers.get(node_id)
+    return Address(broker.host, broker.port) if broker is not None and broker.host else None
 
-    return make
+
+def _host_of(broker: BrokerImage) -> str:
+    """The machine a broker is on, as far as the image tells: by the address it advertises."""
+    return broker.host
 
 
 def _power_failed(state: SmallState, runtime: Runtime) -> bool:

@@ -14,6 +14,7 @@ from sprawl.handlers.context import Handler, RequestContext
 from sprawl.quorum.features import SUPPORTED
 from sprawl.quorum.image import MetadataImage
 from sprawl.quorum.voters import KRAFT_VERSION
+from sprawl.wire.dispatch import PEER_ONLY
 from sprawl_protocol.api import ApiKey
 from sprawl_protocol.errors import ErrorCode
 from sprawl_protocol.messages import (
@@ -34,6 +35,9 @@ _ADVERTISED_FROM: Final[Mapping[ApiKey, int]] = {ApiKey.PRODUCE: 0}
 """librdkafka wants Produce announced from 0 on, and never sends what is refused (KAFKA-18659)."""
 _ADVERTISED_TO: Final[Mapping[ApiKey, int]] = {ApiKey.INIT_PRODUCER_ID: 5}
 """Kafka's schema has a version beyond, which it calls unstable and does not announce."""
+
+
+_NOT_FOR_CLIENTS: Final = PEER_ONLY | {ApiKey.SASL_HANDSHAKE, ApiKey.SASL_AUTHENTICATE}
 
 
 class ApiVersionsHandlers:
@@ -69,7 +73,7 @@ class ApiVersionsHandlers:
             return ApiVersionsResponse(error_code=ErrorCode.REBOOTSTRAP_REQUIRED)
         finalized = {**image.features, "kraft.version": KRAFT_VERSION}
         return ApiVersionsResponse(
-            api_keys=[_range_of(key) for key in sorted(self._served())],
+            api_keys=[_range_of(key) for key in sorted(self._offered(context))],
             supported_features=[
                 SupportedFeatureKey(name=name, min_version=least, max_version=greatest)
                 for name, (least, greatest) in SUPPORTED.items()
@@ -81,6 +85,12 @@ class ApiVersionsHandlers:
                 for name, level in finalized.items()
             ],
         )
+
+    def _offered(self, context: RequestContext) -> Iterable[ApiKey]:
+        """To another node everything there is: it may ask while this node is still starting."""
+        if context.peer is not None:
+            return REQUESTS
+        return [key for key in self._served() if key not in _NOT_FOR_CLIENTS]
 
     def _misrouted(self, request: ApiVersionsRequest, image: MetadataImage) -> bool:
         """KIP-1242: the client says whom it means to reach; without a cluster id it says nothing."""

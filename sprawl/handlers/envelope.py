@@ -7,14 +7,14 @@ is not passed on again.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any, Final, cast
+from typing import Any, Final
 
-from sprawl.handlers.context import Handler, Later, RequestContext
+from sprawl.handlers.context import Handler, RequestContext
 from sprawl.quorum.controller_link import ControllerLink
 from sprawl.security.access import Principal
+from sprawl.wire.dispatch import answer_of
 from sprawl_protocol.api import ApiKey
 from sprawl_protocol.errors import ApiError, ErrorCode, ProtocolError
 from sprawl_protocol.framing import frame_request, frame_response, parse_request_header
@@ -47,15 +47,15 @@ def opened(request: Request, version: int, answer: EnvelopeResponse) -> Response
         raise ApiError(ErrorCode.UNKNOWN_SERVER_ERROR, f"An answer that cannot be read: {problem}") from problem
 
 
-def to_controller(handler: Handler, here: Callable[[], bool], link: ControllerLink) -> Handler:
-    """`handler` on the active controller; elsewhere, what the active controller answers. `here`: which it is."""
+def to_controller(handler: Handler, here: Callable[[Any], bool], link: ControllerLink) -> Handler:
+    """`handler` where `here` says so of a request; otherwise, what the active controller answers."""
 
     async def passed_on(context: RequestContext, request: Any) -> Response:
         answer = await link.ask(sealed(context, request), expect=EnvelopeResponse, timeout=_TIMEOUT)
         return opened(request, context.api_version, answer)
 
     def handle(context: RequestContext, request: Any) -> Any:
-        if here():
+        if here(request):
             return handler(context, request)
         if context.passed_on:
             raise ApiError(ErrorCode.NOT_CONTROLLER, "This node is not the controller.")
@@ -98,17 +98,6 @@ class EnvelopeHandlers:
         return EnvelopeResponse(
             response_data=b"".join(frame_response(header.correlation_id, answer, header.api_version))[_LENGTH_BYTES:]
         )
-
-
-async def answer_of(result: Any) -> Response | None:
-    """What a handler gives, now or later."""
-    if isinstance(result, Later):
-        done: asyncio.Future[Response | None] = asyncio.get_running_loop().create_future()
-        result.when_settled(lambda answer: None if done.done() else done.set_result(answer))
-        return await done
-    if result is None or isinstance(result, Response):
-        return result
-    return cast("Response | None", await result)
 
 
 def _principal(text: bytes) -> Principal:

@@ -10,12 +10,11 @@ import asyncio
 from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
 from sprawl.config.broker import BrokerConfig
 from sprawl.handlers.context import Handler, RequestContext
 from sprawl.handlers.topics import Settled
-from sprawl.quorum.controller import Controller
 from sprawl.quorum.image import INTERNAL_TOPICS, METADATA_TOPIC, MetadataImage, PartitionImage, TopicImage
 from sprawl.quorum.names import is_topic_name
 from sprawl.quorum.topic_changes import NewTopic
@@ -55,10 +54,16 @@ _NOT_FOR_CLIENTS: Final = INTERNAL_TOPICS | {METADATA_TOPIC}
 """Topics that their owners make, with settings of their own, and no client's question does."""
 
 
+class MakesTopics(Protocol):
+    async def create_topics(self, wishes: Sequence[NewTopic]) -> list[TopicImage | ApiError]:
+        """In the order of `wishes`."""
+        ...
+
+
 class MetadataHandlers:
     def __init__(
         self,
-        controller: Controller,
+        controller: MakesTopics,
         image: Callable[[], MetadataImage],
         broker: BrokerConfig,
         endpoints: Endpoints,

@@ -1,10 +1,12 @@
-"""The metadata quorum's own requests (KIP-595, KIP-630): between nodes, answered by `QuorumService`."""
+"""The metadata quorum's own requests (KIP-595, KIP-630): between nodes, answered by `QuorumService`, or, before there
+is a cluster, by `Formation`."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable
 
 from sprawl.handlers.context import Handler, RequestContext
+from sprawl.quorum.formation import Formation
 from sprawl.quorum.serving import QuorumService
 from sprawl_protocol.api import ApiKey
 from sprawl_protocol.messages import (
@@ -20,7 +22,7 @@ from sprawl_protocol.messages import (
 
 
 class QuorumHandlers:
-    def __init__(self, service: QuorumService) -> None:
+    def __init__(self, service: QuorumService | Formation) -> None:
         self._service = service
 
     def routes(self) -> dict[ApiKey, Handler]:

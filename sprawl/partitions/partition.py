@@ -72,6 +72,7 @@ class Partition:
         """In the order they came."""
         self._closed: ApiError | None = None
         log.on_durable = self._log_advanced
+        log.on_written = self._log_written
         log.on_rejected = self._log_rejected
 
     def __str__(self) -> str:
@@ -122,6 +123,7 @@ class Partition:
         if insync is not None and image.leader_epoch == self.leader_epoch:
             insync.assign(image.replicas, now)
             insync.settle(image.isr, image.partition_epoch)
+            self._advance()
         else:
             assert image.leader_epoch > self.leader_epoch, "leader epochs only grow"
             self._refuse_all(_moved(self, image.leader_epoch))
@@ -131,8 +133,8 @@ class Partition:
             self.epoch_start = self.log.log_end_offset
             self.log.epochs.assign(image.leader_epoch, self.epoch_start)
             self._high_watermark = max(self._high_watermark, self.log.log_start_offset)
-        self._advance()
-        self._wake_fetches(replicas_too=True)
+            self._advance()
+            self._wake_all()
 
     def follow(self, image: PartitionImage) -> None:
         """Another node leads, or nobody."""
@@ -142,16 +144,17 @@ class Partition:
         self.leader = image.leader
         self.leader_epoch = image.leader_epoch
         self._refuse_all(_moved(self, image.leader_epoch))
-        self._wake_fetches(replicas_too=True)
+        self._wake_all()
 
     def close(self, reason: ApiError) -> None:
         """No longer kept here: everyone who waits is told why, and so is everyone who comes."""
         self._closed = reason
         self.insync = None
         self.log.on_durable = None
+        self.log.on_written = None
         self.log.on_rejected = None
         self._refuse_all(reason)
-        self._wake_fetches(replicas_too=True)
+        self._wake_all()
 
     def _refuse_unless_leading(self) -> None:
         self._refuse_if_closed()
@@ -338,7 +341,7 @@ class Partition:
             waiting.popleft().settle(None)
         if self._awaiting_established and self.established:
             self._release_established()
-        self._wake_fetches(replicas_too=False)
+        self._wake(replicas=False)
 
     def _release_established(self) -> None:
         waiting, self._awaiting_established = self._awaiting_established, []
@@ -359,7 +362,10 @@ class Partition:
         while written and written[0].last_offset < log.durable_offset:
             written.popleft().settle(None)
         self._advance()
-        self._wake_fetches(replicas_too=True)
+        self._wake(replicas=True)
+
+    def _log_written(self) -> None:
+        self._wake(replicas=True)
 
     def _log_rejected(self, first_offset: int, reason: ApiError) -> None:
         """The log took back what it could not write, from `first_offset` on: nobody was told that it is safe."""
@@ -381,10 +387,15 @@ class Partition:
             if not each.done():
                 each.set_exception(ApiError(reason.code, reason.message))
 
-    def _wake_fetches(self, *, replicas_too: bool) -> None:
+    def _wake(self, *, replicas: bool) -> None:
+        """Those who wait for records that are committed, or replicas, which wait for any."""
         for waiter in list(self._awaiting_records):
-            if replicas_too or not waiter.by_replica:
+            if waiter.by_replica is replicas:
                 waiter.wake()
+
+    def _wake_all(self) -> None:
+        self._wake(replicas=False)
+        self._wake(replicas=True)
 
 
 def _moved(partition: Partition, epoch: int) -> ApiError:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from typing import Any, Final, TypeVar, cast
+from typing import Final, TypeVar, cast
 
 from sprawl.quorum.following import Peers
 from sprawl.quorum.quorum import MetadataQuorum
@@ -18,12 +18,14 @@ from sprawl.runtime import Clock
 from sprawl.wire.client import ClientError
 from sprawl_protocol.errors import ApiError, ErrorCode
 from sprawl_protocol.message import Request, Response
+from sprawl_protocol.messages import AlterPartitionRequest, AlterPartitionResponse
 
 log = logging.getLogger(__name__)
 
 R = TypeVar("R", bound=Response)
 LANE: Final = "controller"
 _PAUSE: Final = 0.05
+_ISR_TIMEOUT: Final = 3.0
 
 ServeHere = Callable[[Request], Awaitable[Response]]
 
@@ -57,6 +59,10 @@ class ControllerLink:
             await asyncio.sleep(min(_PAUSE, max(left, 0)))
         raise ApiError(ErrorCode.REQUEST_TIMED_OUT, f"No controller within {timeout:g} s: {why}.")
 
+    async def alter_partition(self, request: AlterPartitionRequest) -> AlterPartitionResponse:
+        """Raises as `ask`."""
+        return await self.ask(request, expect=AlterPartitionResponse, timeout=_ISR_TIMEOUT, lane="isr")
+
     async def _once(self, message: Request, expect: type[R], timeout: float, lane: str) -> R | None:
         """None if nobody is known to lead."""
         leader = self._quorum.leader_id
@@ -65,13 +71,3 @@ class ControllerLink:
         if leader == NOBODY or self._peers is None:
             return None
         return await self._peers.request(leader, message, expect=expect, timeout=timeout, lane=lane)
-
-
-def served_by(routes: Any, context: Any) -> ServeHere:
-    """Requests of this node to itself, answered by its own handlers. `routes`: by API key; `context`: to answer in."""
-
-    async def serve(message: Request) -> Response:
-        result = routes[message.API_KEY](context, message)
-        return cast("Response", await result if asyncio.iscoroutine(result) else result)
-
-    return serve

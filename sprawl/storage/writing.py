@@ -88,6 +88,8 @@ class LogWriter:
         self.full = False
         """The disk had no room at the last attempt to write."""
         self.on_durable: Callable[[Any], None] | None = None
+        self.on_written: Callable[[], None] | None = None
+        """Told that records were written that are not durable yet: a follower may have them."""
         self.on_rejected: Callable[[int, ApiError], None] | None = None
         """Told the first offset that was taken back, and why."""
         self.on_failed: Callable[[Any], None] | None = None
@@ -281,6 +283,8 @@ class LogWriter:
         match self.config.durability:
             case Durability.FSYNC:
                 self.sync_soon()
+                if self.on_written is not None:
+                    self.on_written()
                 return
             case Durability.DISK:
                 self.durable_offset = self.written_offset

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final, TypeVar, cast
 
@@ -100,8 +101,10 @@ class KafkaClient:
     def connected(self) -> bool:
         return self._link is not None and self._link.open
 
-    async def connect(self, host: str, port: int) -> KafkaClient:
-        """Connect and settle versions. Raises `ClientError`."""
+    async def connect(
+        self, host: str, port: int, authenticate: Callable[[], Awaitable[None]] | None = None
+    ) -> KafkaClient:
+        """Connect, prove who this is if there is something to prove, and settle versions. Raises `ClientError`."""
         self._peer = f"{host}:{port}"
         try:
             async with asyncio.timeout(self._timeout):
@@ -111,6 +114,8 @@ class KafkaClient:
         except OSError as problem:
             raise NotConnectedError(f"{self._peer}: {problem.strerror or problem}") from None
         try:
+            if authenticate is not None:
+                await authenticate()
             self.versions = await self._ask_versions()
         except BaseException:
             await self.close()

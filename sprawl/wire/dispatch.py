@@ -7,13 +7,15 @@ as in Kafka: a frame that cannot be read leaves no field to put an error code in
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from sprawl.security.access import ANONYMOUS, Principal
+from sprawl.security.peers import PeerIdentity
 from sprawl_protocol.api import ApiKey
-from sprawl_protocol.errors import ApiError, ProtocolError
+from sprawl_protocol.errors import ApiError, ErrorCode, ProtocolError
 from sprawl_protocol.framing import RequestHeader, frame_response, parse_request_header
 from sprawl_protocol.message import Request, Response
 from sprawl_protocol.messages import REQUESTS, ApiVersionsRequest
@@ -23,9 +25,30 @@ Answer = list[Buffer] | None
 """The buffers to send, length prefix included; None where the client expects no answer."""
 
 API_VERSIONS: Final = int(ApiKey.API_VERSIONS)
+_REQUESTS: Final[Mapping[int, type[Request]]] = cast("Mapping[int, type[Request]]", REQUESTS)
 _KNOWN_TAILS: Final = {int(ApiKey.METADATA): 3}
 """Bytes behind a request that are let pass: librdkafka (2.16 at least) reserves four bytes for the number of topics in
 Metadata, needs one of them in flexible versions, and sends the others behind. Kafka never looks behind a request."""
+
+
+EARLY: Final = frozenset({API_VERSIONS, int(ApiKey.SASL_HANDSHAKE), int(ApiKey.SASL_AUTHENTICATE)})
+"""What is answered before the node serves clients: enough for another node to prove who it is."""
+PEER_ONLY: Final = frozenset(
+    int(key)
+    for key in (
+        ApiKey.VOTE,
+        ApiKey.BEGIN_QUORUM_EPOCH,
+        ApiKey.END_QUORUM_EPOCH,
+        ApiKey.FETCH_SNAPSHOT,
+        ApiKey.UPDATE_RAFT_VOTER,
+        ApiKey.BROKER_REGISTRATION,
+        ApiKey.BROKER_HEARTBEAT,
+        ApiKey.ALTER_PARTITION,
+        ApiKey.ALLOCATE_PRODUCER_IDS,
+        ApiKey.ENVELOPE,
+    )
+)
+"""What only another node may ask, once it has proved that it is one."""
 
 
 @dataclass(slots=True)
@@ -41,6 +64,14 @@ class RequestContext:
     connection_id: int
     software_name: str = ""
     software_version: str = ""
+    peer: PeerIdentity | None = None
+    """The node at the other end, if it is one and has proved it."""
+    passed_on: bool = False
+    """Whether another node passed this request on, so that it must not be passed on again."""
+    connection: RequestContext | None = None
+    """The circumstances that all requests of the connection begin with: where what is learned of it is kept."""
+    handshake: object = None
+    """Of a connection: how far another node has got in proving who it is."""
 
 
 class Later:
@@ -79,10 +110,15 @@ class Hangup(Exception):
 class Dispatcher:
     """Routes by API key. One per node; holds no state about requests."""
 
-    def __init__(self, routes: Mapping[ApiKey, Handler]) -> None:
-        self._routes: dict[int, tuple[type[Request], Handler]] = {
-            int(key): (REQUESTS[key], handler) for key, handler in routes.items()
-        }
+    def __init__(self, routes: Mapping[ApiKey, Handler], *, closed: bool = False) -> None:
+        """`routes` may grow. `closed`: until `open`, clients wait, and only other nodes are answered."""
+        self._routes: Mapping[int, Handler] = cast("Mapping[int, Handler]", routes)
+        self._opened: asyncio.Event | None = asyncio.Event() if closed else None
+
+    def open(self) -> None:
+        opened, self._opened = self._opened, None
+        if opened is not None:
+            opened.set()
 
     def context(self, *, client_host: str, listener: str, connection_id: int) -> RequestContext:
         """The circumstances that stay the same for a whole connection, to be refined by each request."""
@@ -92,10 +128,9 @@ class Dispatcher:
         """Raises `ProtocolError` if the frame cannot be read, `Hangup` if the handler says so."""
         header = parse_request_header(frame)
         version = header.api_version
-        route = self._routes.get(header.api_key)
-        if route is None:
+        request_type = _REQUESTS.get(header.api_key)
+        if request_type is None or (self._opened is None and header.api_key not in self._routes):
             raise ProtocolError(f"API key {header.api_key} is not served here")
-        request_type, handler = route
         if request_type.MIN_VERSION <= version <= request_type.MAX_VERSION:
             request = request_type.parse(frame, version, header.body, _KNOWN_TAILS.get(header.api_key, 0))
         elif header.api_key == API_VERSIONS:
@@ -119,14 +154,49 @@ class Dispatcher:
             connection.connection_id,
             connection.software_name,
             connection.software_version,
+            connection.peer,
+            False,
+            connection,
         )
         try:
-            result = handler(context, request)
+            if context.peer is None:
+                if header.api_key in PEER_ONLY:
+                    raise ApiError(
+                        ErrorCode.CLUSTER_AUTHORIZATION_FAILED, "Only other nodes of the cluster may ask this."
+                    )
+                if self._opened is not None and header.api_key not in EARLY:
+                    return Deferred(header, request_type, self._once_open(self._opened, context, header, request))
+            result = self._handler(header.api_key)(context, request)
         except ApiError as error:
             return _encode(header, _refusal(request_type, error))
         if result is None or isinstance(result, Response):
             return _encode(header, result)
         return Deferred(header, request_type, result)
+
+    def _handler(self, api_key: int) -> Handler:
+        handler = self._routes.get(api_key)
+        if handler is None:
+            raise ApiError(ErrorCode.BROKER_NOT_AVAILABLE, "This node is still starting.")
+        return handler
+
+    async def _once_open(
+        self, opened: asyncio.Event, context: RequestContext, header: RequestHeader, request: Request
+    ) -> Response | None:
+        await opened.wait()
+        if header.api_key not in self._routes:
+            raise Hangup(f"API key {header.api_key} is not served here")
+        return await answer_of(self._routes[header.api_key](context, request))
+
+
+async def answer_of(result: Response | Awaitable[Response | None] | Later | None) -> Response | None:
+    """What a handler gives, now or later."""
+    if isinstance(result, Later):
+        done: asyncio.Future[Response | None] = asyncio.get_running_loop().create_future()
+        result.when_settled(lambda answer: None if done.done() else done.set_result(answer))
+        return await done
+    if result is None or isinstance(result, Response):
+        return result
+    return await result
 
 
 @dataclass(slots=True)

@@ -10,16 +10,29 @@ from typing import Any
 
 import pytest
 
-from sprawl.partitions.partition import Commit, FetchWait, Partition
+from sprawl.partitions.partition import Partition
+from sprawl.partitions.waiting import Commit, FetchWait
+from sprawl.quorum.image import PartitionImage
 from sprawl_protocol.errors import ApiError, ErrorCode
 from sprawl_protocol.records import Record, build_batch, headers
 from tests.storage.conftest import TOPIC_ID, Disk, Faulty, disk_full
 
 
+def image(
+    leader_epoch: int, replicas: tuple[int, ...] = (1,), isr: tuple[int, ...] = (1,), epoch: int = 0, leader: int = 1
+) -> PartitionImage:
+    return PartitionImage(0, leader, leader_epoch, epoch, replicas, isr)
+
+
 @asynccontextmanager
-async def partition(tmp_path: Path, **configs: str) -> AsyncIterator[Partition]:
+async def partition(
+    tmp_path: Path, replicas: tuple[int, ...] = (1,), isr: tuple[int, ...] = (1,), **configs: str
+) -> AsyncIterator[Partition]:
+    """Led by node 1 in epoch 3."""
     async with Disk(tmp_path / "data").log(**configs) as log:
-        yield Partition("orders", TOPIC_ID, 0, log, leader_epoch=3, isr=[1], now_ms=lambda: 5_000)
+        found = Partition("orders", TOPIC_ID, 0, log, node_id=1, now_ms=lambda: 5_000, now=lambda: 0.0)
+        found.lead(image(3, replicas, isr))
+        yield found
 
 
 def send(led: Partition, *, all_replicas: bool = True, **batch: Any) -> Commit:
@@ -67,7 +80,7 @@ async def test_a_gap_in_sequences_is_refused(tmp_path: Path) -> None:
 
 
 async def test_too_few_replicas_refuse_those_who_want_all(tmp_path: Path) -> None:
-    async with partition(tmp_path, min_insync_replicas="2") as led:
+    async with partition(tmp_path, (1, 2), min_insync_replicas="2") as led:
         with pytest.raises(ApiError) as refused:
             send(led)
         assert refused.value.code is ErrorCode.NOT_ENOUGH_REPLICAS
@@ -129,9 +142,76 @@ async def test_records_are_deleted_up_to_the_high_watermark_and_no_further(tmp_p
 async def test_a_new_leader_epoch_begins_at_the_log_end(tmp_path: Path) -> None:
     async with partition(tmp_path) as led:
         await send(led).wait()
-        led.update_leadership(5, [1])
+        led.lead(image(5))
         await send(led).wait()
         assert led.epoch_end(3) == (3, 1)
         assert led.epoch_end(4) == (3, 1)
         assert led.epoch_end(5) == (5, 2)
         assert led.epoch_end(9) == (-1, -1)
+
+
+async def test_records_are_committed_once_every_replica_in_sync_has_them(tmp_path: Path) -> None:
+    async with partition(tmp_path, (1, 2, 3), (1, 2)) as led:
+        commit = send(led)
+        await led.durable()
+        assert (led.high_watermark, commit.settled) == (0, False)
+        led.fetched_by(3, 1, 1)
+        assert not commit.settled, "node 3 is not in sync, it does not count"
+        led.fetched_by(2, 1, 1)
+        await commit.wait()
+        assert led.high_watermark == 1
+
+
+async def test_acks_of_the_leader_alone_do_not_wait_for_followers(tmp_path: Path) -> None:
+    async with partition(tmp_path, (1, 2), (1, 2)) as led:
+        await send(led, all_replicas=False).wait()
+        assert led.high_watermark == 0
+
+
+async def test_nothing_is_committed_below_the_least_number_of_replicas(tmp_path: Path) -> None:
+    """Strict min ISR (KIP-966): what a lone replica has is shown to nobody."""
+    async with partition(tmp_path, (1, 2, 3), (1,), min_insync_replicas="2") as led:
+        await send(led, all_replicas=False).wait()
+        assert led.high_watermark == 0
+        led.fetched_by(2, 1, 1)
+        led.isr_settled(3, [1, 2], 1)
+        assert led.high_watermark == 1
+
+
+async def test_a_replica_that_joins_counts_before_the_controller_has_said_yes(tmp_path: Path) -> None:
+    """The controller may have taken it in and the answer be lost: it could be the next leader (KIP-497)."""
+    async with partition(tmp_path, (1, 2), (1,)) as led:
+        assert led.insync is not None
+        led.fetched_by(2, 1, 0)
+        assert led.wanted_isr(10.0, lambda *_: True) == (1, 2)
+        led.insync.pending = (1, 2)
+        commit = send(led)
+        await led.durable()
+        assert not commit.settled
+        led.fetched_by(2, 1, 1)
+        await commit.wait()
+
+
+async def test_who_no_longer_leads_refuses_and_does_not_say_that_records_are_lost(tmp_path: Path) -> None:
+    async with partition(tmp_path, (1, 2), (1, 2)) as led:
+        commit = send(led)
+        led.follow(image(4, (1, 2), (1, 2), leader=2))
+        with pytest.raises(ApiError) as refused:
+            await commit.wait()
+        assert refused.value.code is ErrorCode.NOT_LEADER_OR_FOLLOWER
+        with pytest.raises(ApiError) as refused:
+            send(led)
+        assert refused.value.code is ErrorCode.NOT_LEADER_OR_FOLLOWER
+
+
+async def test_a_new_leader_is_established_once_it_knows_what_was_committed(tmp_path: Path) -> None:
+    async with partition(tmp_path, (1, 2), (1, 2)) as led:
+        send(led)
+        await led.durable()
+        led.lead(image(4, (1, 2), (1, 2)))
+        waiting = asyncio.create_task(led.until_established())
+        await asyncio.sleep(0)
+        assert (led.established, waiting.done()) == (False, False)
+        led.fetched_by(2, 1, 1)
+        await waiting
+        assert led.established

@@ -1,0 +1,131 @@
+"""The handlers of a node, put together: which part answers which API, and what is passed on to the controller.
+
+In: the parts, built and wired by `node.py`. Out: a handler by API key. Nothing is decided here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from sprawl.config.broker import BrokerConfig
+from sprawl.config.identity import Identity
+from sprawl.groups.service import GroupService
+from sprawl.handlers.api_versions import ApiVersionsHandlers
+from sprawl.handlers.brokers import BrokerHandlers
+from sprawl.handlers.cluster import ClusterHandlers
+from sprawl.handlers.configs import ConfigHandlers
+from sprawl.handlers.context import Handler, HandlerFamily
+from sprawl.handlers.coordinators import Coordinators
+from sprawl.handlers.envelope import EnvelopeHandlers, to_controller
+from sprawl.handlers.fetch import FetchHandlers
+from sprawl.handlers.group_admin import GroupAdminHandlers
+from sprawl.handlers.groups import GroupHandlers
+from sprawl.handlers.log_offsets import LogOffsetHandlers
+from sprawl.handlers.metadata import MetadataHandlers
+from sprawl.handlers.offsets import OffsetHandlers
+from sprawl.handlers.produce import ProduceHandlers
+from sprawl.handlers.producers import ProducerHandlers, ProducerIdHandlers
+from sprawl.handlers.quorum import QuorumHandlers
+from sprawl.handlers.topics import TopicHandlers
+from sprawl.partitions.fetch_sessions import FetchSessions
+from sprawl.partitions.isr_keeper import IsrKeeper
+from sprawl.partitions.manager import PartitionManager
+from sprawl.quorum.any_controller import AnyController
+from sprawl.quorum.controller import Controller
+from sprawl.quorum.controller_link import ControllerLink
+from sprawl.quorum.formation import Formation
+from sprawl.quorum.image import ConfigKind, MetadataImage
+from sprawl.quorum.quorum import MetadataQuorum
+from sprawl.quorum.settings import Settings
+from sprawl.routing.endpoints import Endpoints
+from sprawl.routing.router import Router
+from sprawl.runtime import Runtime
+from sprawl.security.access import AllowAll
+from sprawl.storage.manager import LogManager
+from sprawl.transactions.producer_ids import ProducerIds
+from sprawl.wire.peers import PeerLinks
+from sprawl_protocol.api import ApiKey
+
+_SESSION_EVICTION_SECONDS: Final = 120.0
+_BY_CONTROLLER: Final = (
+    ApiKey.CREATE_TOPICS,
+    ApiKey.DELETE_TOPICS,
+    ApiKey.CREATE_PARTITIONS,
+    ApiKey.ALTER_CONFIGS,
+    ApiKey.INCREMENTAL_ALTER_CONFIGS,
+    ApiKey.DESCRIBE_QUORUM,
+)
+"""What clients may ask of any node, and the active controller answers."""
+
+
+@dataclass(slots=True)
+class Parts:
+    """What the handlers call, once it is built."""
+
+    identity: Identity
+    logs: LogManager
+    quorum: MetadataQuorum
+    settings: Settings
+    controller: Controller
+    anywhere: AnyController
+    link: ControllerLink
+    links: PeerLinks
+    partitions: PartitionManager
+    isr_keeper: IsrKeeper
+    router: Router
+    groups: GroupService
+    broker_epoch: Callable[[], int] = lambda: -1
+    """Of this node's present registration."""
+
+    def image(self) -> MetadataImage:
+        return self.quorum.image
+
+
+def routes_of(
+    parts: Parts, config: BrokerConfig, runtime: Runtime, served: Callable[[], Iterable[ApiKey]]
+) -> dict[ApiKey, Handler]:
+    """`served`: every API that the node answers, those of these routes among them."""
+    clock, image, controller = runtime.clock, parts.image, parts.controller
+    access = AllowAll()
+    endpoints = Endpoints(image)
+    settled = parts.partitions.settled
+    sessions = FetchSessions(config.max_incremental_fetch_session_cache_slots, _SESSION_EVICTION_SECONDS, runtime.rng)
+    routes: dict[ApiKey, Handler] = {}
+    families: list[HandlerFamily] = [
+        ApiVersionsHandlers(served, image, parts.identity.node_id),
+        MetadataHandlers(parts.anywhere, image, config, endpoints, access, settled),
+        ClusterHandlers(parts.quorum, parts.logs, runtime.files, endpoints, access),
+        TopicHandlers(controller, image, parts.settings, access, settled),
+        ConfigHandlers(controller, image, parts.settings, access),
+        ProduceHandlers(parts.router, access, clock.wall_ms),
+        FetchHandlers(parts.router, sessions, access, clock, config.fetch_max_bytes, parts.quorum.service),
+        LogOffsetHandlers(parts.router, access),
+        ProducerHandlers(ProducerIds(parts.anywhere.allocate_producer_ids), access),
+        ProducerIdHandlers(controller),
+        GroupHandlers(parts.groups.coordinator, Coordinators(parts.groups, image, endpoints), access),
+        OffsetHandlers(parts.groups.coordinator, image, access, clock),
+        GroupAdminHandlers(parts.groups.coordinator, access),
+        QuorumHandlers(parts.quorum.service),
+        BrokerHandlers(controller),
+        EnvelopeHandlers(routes),
+    ]
+    for family in families:
+        routes.update(family.routes())
+    for key in _BY_CONTROLLER:
+        routes[key] = to_controller(
+            routes[key], lambda request: parts.quorum.leading or _of_this_node(request), parts.link
+        )
+    return routes
+
+
+def formation_routes(formation: Formation) -> dict[ApiKey, Handler]:
+    """What a node answers before it belongs to a cluster."""
+    return {**QuorumHandlers(formation).routes(), ApiKey.FETCH: lambda _, request: formation.fetch(request)}
+
+
+def _of_this_node(request: Any) -> bool:
+    """The levels of a node's own loggers are no metadata."""
+    resources = getattr(request, "resources", ())
+    return bool(resources) and all(each.resource_type == ConfigKind.BROKER_LOGGER for each in resources)
