@@ -53,12 +53,6 @@ class Log(LogCutter):
         """The leader epoch of the last record; -1 if there is none, or if that is not known."""
         return self.epochs.epoch_of(self.log_end_offset - 1) if self.log_end_offset > self.log_start_offset else -1
 
-    @property
-    def last_epoch(self) -> int:
-        """Of the newest record, or, of an empty log, of what came before it; -1 if that is not known."""
-        end = self.log_end_offset
-        return self.epochs.epoch_of(end - 1 if end > self.log_start_offset else end)
-
     def last_stable_offset(self, high_watermark: int) -> int:
         """Without transactions in the log every committed record is decided."""
         return high_watermark
