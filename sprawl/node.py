@@ -22,7 +22,7 @@ from typing import Any
 from sprawl.assembly import Parts, formation_routes, routes_of
 from sprawl.config.broker import BrokerConfig
 from sprawl.config.errors import ConfigError
-from sprawl.config.identity import LOCK_FILE, STATE_FILE, Identity, establish, secret_in
+from sprawl.config.identity import LOCK_FILE, STATE_FILE, Identity, establish, new_secret, secret_in
 from sprawl.config.listeners import PROTOCOLS
 from sprawl.groups.log import TOPIC as OFFSETS_TOPIC
 from sprawl.groups.service import GroupService
@@ -174,7 +174,10 @@ class Node:
         return establish(state, self._runtime, node_id=node_id), state
 
     def _secret(self) -> bytes:
+        """A node that is to found a cluster makes the cluster's secret. Raises `ConfigError`, `OSError`."""
         files, path = self._runtime.files, self._config.secret_file
+        if not files.exists(path) and not self._config.seeds:
+            files.write_atomic(path, new_secret(self._runtime))
         return secret_in(files.read_bytes(path), path)
 
     async def _open_listeners(self, routes: dict[ApiKey, Handler]) -> None:

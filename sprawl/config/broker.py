@@ -174,6 +174,17 @@ class BrokerConfig:
         INT, 2000, "How many partitions one DescribeTopicPartitions answer holds.", allowed=at_least(1)
     )
 
+    # The cluster
+    broker_heartbeat_interval_ms: int = setting(
+        INT, 400, "How often a node tells the controller that it is alive. (Kafka: 2000.)", allowed=at_least(10)
+    )
+    broker_session_timeout_ms: int = setting(
+        INT, 2000, "How long a node is believed alive after its last heartbeat. (Kafka: 9000.)", allowed=at_least(100)
+    )
+    replica_lag_time_max_ms: int = setting(
+        LONG, 10_000, "How long a replica may lag behind and still be in sync. (Kafka: 30000.)", allowed=at_least(100)
+    )
+
     # Topics
     auto_create_topics_enable: bool = setting(
         BOOLEAN, False, "Create a topic when a client first asks for it. (Kafka: true.)"

@@ -74,7 +74,6 @@ replica.fetch.min.bytes INT 1
 replica.fetch.response.max.bytes INT 10485760
 replica.fetch.wait.max.ms INT 500
 replica.high.watermark.checkpoint.interval.ms LONG 5000
-replica.lag.time.max.ms LONG 30000
 replica.socket.receive.buffer.bytes INT 65536
 replica.socket.timeout.ms INT 30000
 socket.connection.setup.timeout.max.ms LONG 30000
@@ -98,8 +97,6 @@ remote.log.reader.threads INT 10
 share.coordinator.threads INT 1
 """,
     "a quorum of several nodes is not built yet": """
-broker.heartbeat.interval.ms INT 2000
-broker.session.timeout.ms INT 9000
 controller.quorum.append.linger.ms INT 25
 controller.quorum.auto.join.enable BOOLEAN false
 controller.quorum.bootstrap.servers LIST

@@ -26,7 +26,7 @@ from sprawl_protocol.messages import (
 log = logging.getLogger(__name__)
 
 _QUIET_SECONDS: Final = 30.0
-"""Between two log lines about one host and one reason."""
+"""Between two log lines about one host, whatever it tries meanwhile."""
 _REMEMBERED: Final = 1024
 
 
@@ -35,7 +35,7 @@ class PeerHandlers:
         self._me = me
         self._secret = secret
         self._runtime = runtime
-        self._told: OrderedDict[tuple[str, str], float] = OrderedDict()
+        self._told: OrderedDict[str, float] = OrderedDict()
 
     def routes(self) -> dict[ApiKey, Handler]:
         return {ApiKey.SASL_HANDSHAKE: self.handshake, ApiKey.SASL_AUTHENTICATE: self.authenticate}
@@ -71,10 +71,11 @@ class PeerHandlers:
 
     def _tell(self, host: str, reason: str) -> None:
         now = self._runtime.clock.monotonic()
-        last = self._told.get((host, reason))
-        if last is None or now - last > _QUIET_SECONDS:
-            log.warning("a node at %s is refused: %s", host, reason)
-            self._told[host, reason] = now
-            self._told.move_to_end((host, reason))
-            if len(self._told) > _REMEMBERED:
-                self._told.popitem(last=False)
+        last = self._told.get(host)
+        if last is not None and now - last <= _QUIET_SECONDS:
+            return
+        log.warning("a node at %s is refused: %s", host, reason)
+        self._told[host] = now
+        self._told.move_to_end(host)
+        if len(self._told) > _REMEMBERED:
+            self._told.popitem(last=False)

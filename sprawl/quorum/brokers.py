@@ -10,15 +10,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from uuid import UUID
 
+from sprawl.quorum import leadership
 from sprawl.quorum.features import SUPPORTED
 from sprawl.quorum.image import BrokerImage, ListenerImage, MetadataImage
+from sprawl.quorum.leadership import RulesOf
 from sprawl.quorum.records import (
     BrokerEndpoint,
     BrokerFeature,
     BrokerRegistrationChangeRecord,
     MetadataRecord,
-    PartitionChangeRecord,
     RegisterBrokerRecord,
+    UnregisterBrokerRecord,
 )
 from sprawl_protocol.errors import ApiError, ErrorCode
 
@@ -35,8 +37,11 @@ class BrokerRegistration:
     features: Mapping[str, tuple[int, int]] = field(default_factory=lambda: SUPPORTED)
 
 
-def register(image: MetadataImage, wish: BrokerRegistration) -> list[MetadataRecord]:
-    """The broker's epoch is the offset of the record. Raises `ApiError`."""
+def register(image: MetadataImage, wish: BrokerRegistration, rules_of: RulesOf) -> list[MetadataRecord]:
+    """Begins a life: the broker is fenced, and what it led or held in sync in its former life is not its any more.
+
+    The broker's epoch is the offset of the first record. Raises `ApiError`.
+    """
     if wish.cluster_id != image.cluster_id:
         raise ApiError(
             ErrorCode.INCONSISTENT_CLUSTER_ID,
@@ -50,18 +55,15 @@ def register(image: MetadataImage, wish: BrokerRegistration) -> list[MetadataRec
                 f"Broker {wish.id} supports {name} from {least} to {greatest}, the cluster has it at {level}.",
             )
     present = image.brokers.get(wish.id)
-    if (
-        present is not None
-        and present.incarnation != wish.incarnation
-        and present.active
-        and not _same_disk(present, wish)
-    ):
+    if present is not None and present.incarnation == wish.incarnation and present.directories == wish.directories:
+        return []  # asked twice: the first answer was lost
+    if present is not None and present.active and not _same_disk(present, wish):
         raise ApiError(
             ErrorCode.DUPLICATE_BROKER_REGISTRATION,
             f"Another broker is registered as {wish.id}, from another data directory, and is alive. "
             "Give this one an id of its own, or stop the other.",
         )
-    return [
+    registered: list[MetadataRecord] = [
         RegisterBrokerRecord(
             broker_id=wish.id,
             incarnation_id=wish.incarnation,
@@ -79,32 +81,51 @@ def register(image: MetadataImage, wish: BrokerRegistration) -> list[MetadataRec
             log_dirs=list(wish.directories),
         )
     ]
+    if present is None:
+        return registered
+    if _same_disk(present, wish):
+        return registered + leadership.broker_gone(image, wish.id, rules_of)
+    return registered + leadership.disk_lost(image, wish.id, rules_of)
 
 
-def unfence(image: MetadataImage, broker_id: int, epoch: int) -> list[MetadataRecord]:
-    """From now on it leads what it led before, each in a new leader epoch: its log may have lost its unsynced end.
-
-    Raises `ApiError`.
-    """
-    broker = _current(image, broker_id, epoch)
+def unfence(image: MetadataImage, broker_id: int, epoch: int, rules_of: RulesOf) -> list[MetadataRecord]:
+    """From now on it may lead, and does where nobody else can. Raises `ApiError`."""
+    broker = current(image, broker_id, epoch)
     if not broker.fenced:
         return []
-    records: list[MetadataRecord] = [BrokerRegistrationChangeRecord(broker_id=broker_id, broker_epoch=epoch, fenced=-1)]
-    records += [
-        PartitionChangeRecord(partition_id=partition.index, topic_id=topic.id, leader=broker_id)
-        for topic in image.topics.values()
-        for partition in topic.partitions
-        if partition.leader == broker_id or (partition.leader < 0 and broker_id in partition.isr)
-    ]
-    return records
+    record = BrokerRegistrationChangeRecord(broker_id=broker_id, broker_epoch=epoch, fenced=-1)
+    return [record, *leadership.broker_back(image, broker, rules_of)]
 
 
-def _same_disk(present: BrokerImage, wish: BrokerRegistration) -> bool:
-    """The same directories mean the same broker started again: no two processes can have a directory open."""
-    return bool(present.directories) and present.directories == wish.directories
+def fence(image: MetadataImage, broker_id: int, rules_of: RulesOf) -> list[MetadataRecord]:
+    """It is not heard of: its leaders go to others, and it is in sync nowhere."""
+    broker = image.brokers.get(broker_id)
+    if broker is None or broker.fenced:
+        return []
+    record = BrokerRegistrationChangeRecord(broker_id=broker_id, broker_epoch=broker.epoch, fenced=1)
+    return [record, *leadership.broker_gone(image, broker_id, rules_of)]
 
 
-def _current(image: MetadataImage, broker_id: int, epoch: int) -> BrokerImage:
+def begin_shutdown(image: MetadataImage, broker_id: int, epoch: int, rules_of: RulesOf) -> list[MetadataRecord]:
+    """It wants to leave: what others can lead, they do. Raises `ApiError`."""
+    broker = current(image, broker_id, epoch)
+    if broker.fenced or broker.shutting_down:
+        return []
+    record = BrokerRegistrationChangeRecord(broker_id=broker_id, broker_epoch=epoch, in_controlled_shutdown=1)
+    return [record, *leadership.broker_gone(image, broker_id, rules_of)]
+
+
+def unregister(image: MetadataImage, broker_id: int, rules_of: RulesOf) -> list[MetadataRecord]:
+    """Raises `ApiError`."""
+    broker = image.brokers.get(broker_id)
+    if broker is None:
+        raise ApiError(ErrorCode.BROKER_ID_NOT_REGISTERED, f"Broker {broker_id} is not registered.")
+    record = UnregisterBrokerRecord(broker_id=broker_id, broker_epoch=broker.epoch)
+    return [*leadership.broker_gone(image, broker_id, rules_of), record]
+
+
+def current(image: MetadataImage, broker_id: int, epoch: int) -> BrokerImage:
+    """Raises `ApiError` if the broker is not registered with that epoch."""
     broker = image.brokers.get(broker_id)
     if broker is None:
         raise ApiError(ErrorCode.BROKER_ID_NOT_REGISTERED, f"Broker {broker_id} is not registered.")
@@ -114,3 +135,8 @@ def _current(image: MetadataImage, broker_id: int, epoch: int) -> BrokerImage:
             f"Broker {broker_id} has epoch {broker.epoch}, not {epoch}: it has been started again since.",
         )
     return broker
+
+
+def _same_disk(present: BrokerImage, wish: BrokerRegistration) -> bool:
+    """The same directories mean the same broker started again: no two processes can have a directory open."""
+    return bool(present.directories) and present.directories == wish.directories

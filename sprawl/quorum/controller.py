@@ -9,16 +9,21 @@ step of the event loop, so that nothing can come between.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Final, TypeVar
 from uuid import UUID
 
-from sprawl.quorum import brokers, config_changes, topic_changes
+from sprawl.quorum import brokers, config_changes, leadership, topic_changes
 from sprawl.quorum.brokers import BrokerRegistration
 from sprawl.quorum.config_changes import ConfigChange, ConfigTarget
 from sprawl.quorum.delta import apply
+from sprawl.quorum.heartbeats import Heartbeats
 from sprawl.quorum.identifiers import new_uuid
-from sprawl.quorum.image import MetadataImage, TopicImage
+from sprawl.quorum.image import MetadataImage, PartitionImage, TopicImage
+from sprawl.quorum.isr_changes import IsrWish, alter_partition, check_leader_broker
+from sprawl.quorum.leadership import TopicRules
 from sprawl.quorum.placement import Placement, Spread
 from sprawl.quorum.quorum import MetadataQuorum
 from sprawl.quorum.records import MetadataRecord, ProducerIdsRecord
@@ -27,10 +32,29 @@ from sprawl.quorum.topic_changes import Ground, Limits, NewPartitions, NewTopic
 from sprawl.runtime import Runtime
 from sprawl_protocol.errors import ApiError, ErrorCode
 
+log = logging.getLogger(__name__)
+
 PRODUCER_ID_BLOCK: Final = 1000
 
 W = TypeVar("W")
 R = TypeVar("R")
+
+
+@dataclass(frozen=True, slots=True)
+class Heartbeat:
+    broker_id: int
+    broker_epoch: int
+    metadata_offset: int
+    """Of the last metadata record that the broker has taken into account."""
+    wants_to_be_fenced: bool = False
+    wants_to_leave: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class HeartbeatOutcome:
+    caught_up: bool
+    fenced: bool
+    may_leave: bool
 
 
 class Controller:
@@ -47,6 +71,13 @@ class Controller:
         self._runtime = runtime
         self._placement = placement or Spread()
         self._limits = limits or Limits()
+        session = settings.static.broker_session_timeout_ms / 1000
+        self._heartbeats = Heartbeats(session)
+        self._check_interval = session / 20
+        self._began = asyncio.Event()
+        self._ready = False
+        """This node leads the quorum, and has committed all that it found."""
+        quorum.on_leadership(self._leadership_changed)
 
     # Topics
 
@@ -99,13 +130,90 @@ class Controller:
     # Brokers and producers
 
     async def register_broker(self, registration: BrokerRegistration) -> int:
-        """The broker's new epoch. It is fenced until `unfence_broker`. Raises `ApiError`."""
-        image = await self._quorum.propose(brokers.register(self._quorum.proposed, registration))
+        """The broker's new epoch. It is fenced until a heartbeat shows that it has caught up. Raises `ApiError`."""
+        self._check_leading()
+        image = await self._quorum.propose(brokers.register(self._quorum.proposed, registration, self._rules_of))
+        self._heartbeats.forget(registration.id)
         return image.brokers[registration.id].epoch
 
-    async def unfence_broker(self, broker_id: int, epoch: int) -> None:
-        """From now on it may lead. Raises `ApiError`."""
-        await self._quorum.propose(brokers.unfence(self._quorum.proposed, broker_id, epoch))
+    async def heartbeat(self, beat: Heartbeat) -> HeartbeatOutcome:
+        """A broker is alive; it may be unfenced, or let go. Raises `ApiError`."""
+        self._check_leading()
+        image = self._quorum.proposed
+        broker = brokers.current(image, beat.broker_id, beat.broker_epoch)
+        caught_up = beat.metadata_offset >= broker.epoch
+        self._heartbeats.touch(broker.id, self._runtime.clock.monotonic())
+        if beat.wants_to_leave and not broker.fenced:
+            await self._quorum.propose(
+                brokers.begin_shutdown(image, broker.id, broker.epoch, self._rules_of)
+                if not broker.shutting_down
+                else []
+            )
+        elif broker.fenced and caught_up and not beat.wants_to_be_fenced:
+            await self._quorum.propose(brokers.unfence(image, broker.id, broker.epoch, self._rules_of))
+        now = self._quorum.image.brokers.get(broker.id, broker)
+        may_leave = beat.wants_to_leave and not leadership.leads_what_others_could(self._quorum.image, broker.id)
+        return HeartbeatOutcome(caught_up=caught_up, fenced=now.fenced, may_leave=may_leave)
+
+    async def alter_partitions(
+        self, broker_id: int, broker_epoch: int, wishes: Sequence[IsrWish]
+    ) -> list[PartitionImage | ApiError]:
+        """Another in-sync set for each. In the order of `wishes`. Raises `ApiError` if nothing of it is considered."""
+        self._check_leading()
+        check_leader_broker(self._quorum.proposed, broker_id, broker_epoch)
+
+        def decide(image: MetadataImage, wish: IsrWish) -> list[MetadataRecord]:
+            return alter_partition(image, broker_id, wish, self._rules_of)
+
+        def outcome(before: MetadataImage, after: MetadataImage, wish: IsrWish) -> PartitionImage:
+            found = after.partition(wish.topic_id, wish.partition)
+            assert found is not None, "it was there to decide upon"
+            return found
+
+        return await self._each(wishes, decide, outcome)
+
+    def suspect(self, broker_id: int) -> None:
+        """Gossip does not hear of it: it has less time left to show that it is alive."""
+        self._heartbeats.suspect(broker_id, self._runtime.clock.monotonic())
+
+    async def run(self) -> None:
+        """Fence whoever is not heard of, for as long as this node leads. Ends with the node."""
+        while True:
+            if not self._ready:
+                self._began.clear()
+                await self._began.wait()
+                continue
+            await self._fence_stale()
+            await asyncio.sleep(self._check_interval)
+
+    async def _fence_stale(self) -> None:
+        now = self._runtime.clock.monotonic()
+        for broker_id in self._heartbeats.stale(now):
+            records = brokers.fence(self._quorum.proposed, broker_id, self._rules_of)
+            self._heartbeats.forget(broker_id)
+            if not records:
+                continue
+            log.warning("broker %d has not been heard of; it is fenced, and others lead what it led", broker_id)
+            try:
+                await self._quorum.propose(records)
+            except ApiError as problem:
+                log.warning("broker %d could not be fenced: %s", broker_id, problem)
+                return
+
+    def _leadership_changed(self, leading: bool) -> None:
+        self._ready = leading
+        self._began.set()
+        if leading:
+            alive = [each.id for each in self._quorum.image.brokers.values() if not each.fenced]
+            self._heartbeats.begin(alive, self._runtime.clock.monotonic())
+
+    def _check_leading(self) -> None:
+        if not self._ready:
+            raise ApiError(ErrorCode.NOT_CONTROLLER, "This node is not the controller.")
+
+    def _rules_of(self, topic: TopicImage) -> TopicRules:
+        config = self._settings.topic(self._quorum.proposed, topic.name)
+        return TopicRules(config.min_insync_replicas, config.unclean_leader_election_enable)
 
     async def allocate_producer_ids(self, broker_id: int | None = None) -> tuple[int, int]:
         """A block of ids that nobody else gets: the first, and how many. Raises `ApiError`."""

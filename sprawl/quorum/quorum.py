@@ -137,6 +137,7 @@ class MetadataQuorum:
         self._leadership: list[Callable[[bool], None]] = []
         self._failure: asyncio.Future[str] | None = None
         self._caught_up = asyncio.Event()
+        self._in_charge = False
         self._tasks: set[asyncio.Task[None]] = set()
         self._stopping = False
         self._unsnapped_bytes = 0
@@ -195,6 +196,8 @@ class MetadataQuorum:
     def on_leadership(self, callback: Callable[[bool], None]) -> None:
         """Called with True once this node leads and has committed everything it found; with False when it is over."""
         self._leadership.append(callback)
+        if self._in_charge:
+            callback(True)
 
     # Starting and stopping
 
@@ -367,12 +370,14 @@ class MetadataQuorum:
             return
         if self._replica.leading and self.epoch == epoch:
             self._caught_up.set()
+            self._in_charge = True
             for tell in self._leadership:
                 tell(True)
 
     def _stop_leading(self, stop: StopLeading) -> None:
         log.info("this node no longer leads the metadata quorum: %s", stop.reason)
         self._proposals.close(_refused(f"node {self._me.node_id} no longer leads the metadata quorum: {stop.reason}"))
+        self._in_charge = False
         for tell in self._leadership:
             tell(False)
         self.service.news()

@@ -8,7 +8,7 @@ from uuid import UUID
 from sprawl.config.broker import BrokerConfig
 from sprawl.config.identity import establish
 from sprawl.quorum.brokers import BrokerRegistration
-from sprawl.quorum.controller import Controller
+from sprawl.quorum.controller import Controller, Heartbeat
 from sprawl.quorum.identifiers import new_uuid, uuid_of
 from sprawl.quorum.image import METADATA_TOPIC, METADATA_TOPIC_ID, ListenerImage
 from sprawl.quorum.metadata_log import MetadataLog, metadata_topic_config
@@ -79,7 +79,7 @@ async def start(
                 directories=(uuid_of(identity.directory_id),),
             )
             epoch = await member.controller.register_broker(registration)
-            await member.controller.unfence_broker(identity.node_id, epoch)
+            await member.controller.heartbeat(Heartbeat(identity.node_id, epoch, quorum.image.offset))
     except BaseException:
         await member.stop()
         raise
