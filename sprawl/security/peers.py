@@ -1,14 +1,17 @@
 """How two nodes prove to each other that they belong to one cluster: by its secret, which neither says.
 
-A challenge and a response in each direction, carried by SaslAuthenticate under a mechanism of our own. Both nonces, both
-nodes and the cluster are in what is proved, under a label for each direction, so that no proof serves twice or for
-somebody else (the ideas of SCRAM, RFC 5802, and of ISO/IEC 9798-4, with HMAC-SHA256 over one shared key).
+A challenge and a response in each direction, carried by SaslAuthenticate under a mechanism of our own. Both nonces,
+both nodes and the cluster are in what is proved, under a label for each direction, so that no proof serves twice or for
+somebody else (the ideas of SCRAM, RFC 5802, and of ISO/IEC 9798-4, with HMAC-SHA256 over one shared key). It protects
+the beginning of a connection, not what follows: whoever can change packets on their way is TLS's business.
 
     client                                       server
     Hello: who I am, nonce          ------>
                                     <------      Challenge: who I am, nonce, proof
     Proof                           ------>
                                     <------      accepted, or why not
+
+A node that is about to join may not know its cluster's id: it leaves it empty, and learns it from the Challenge.
 
 Pure: bytes in, bytes out, or `PeerRefused` with a reason that names what is wrong. Nonces come in from outside.
 """
@@ -34,6 +37,10 @@ _KEY: Final = b"sprawl peer handshake, key"
 
 class PeerRefused(Exception):
     """The other side is not a node of this cluster, or not the one it must be. The text may be told to it."""
+
+
+class ConnectedToItself(PeerRefused):
+    """The other side is this very node."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +77,9 @@ class PeerClientHandshake:
     def __init__(self, me: PeerIdentity, secret: bytes, nonce: bytes) -> None:
         self._me = me
         self._key = _key(secret)
-        self._nonce = nonce
+        self._nonce = _checked(nonce)
+        self._server: PeerIdentity | None = None
+        self._believed = False
 
     def hello(self) -> bytes:
         me = self._me
@@ -78,20 +87,27 @@ class PeerClientHandshake:
             node_id=me.node_id, directory_id=me.directory_id, cluster_id=me.cluster_id, nonce=self._nonce
         ).encode(0)
 
-    def answer(self, challenge: Buffer) -> tuple[bytes, PeerIdentity, PeerRefused | None]:
-        """The proof, who the server says it is, and why it must not be believed, if so.
+    def answer(self, challenge: Buffer) -> bytes:
+        """The proof. Raises `PeerRefused` for what is no challenge.
 
-        The proof is to be sent even then: the server is to learn what is wrong, too. Raises `PeerRefused` for garbage.
+        To be sent also to a server that `server()` will not believe: it is to learn what is wrong, too. The proof is
+        worth nothing to it, or to anybody else.
         """
         told = _parsed(_Challenge, challenge)
         server = PeerIdentity(told.node_id, told.directory_id, told.cluster_id)
         transcript = _transcript(self._me, self._nonce, server, bytes(told.nonce))
-        refused = None
-        if not _proved(self._key, _SERVER, transcript, told.proof):
-            refused = PeerRefused(f"{server} does not have this node's cluster secret: copy cluster.secret from one")
-        elif server.cluster_id != self._me.cluster_id:
-            refused = PeerRefused(f"{server} belongs to cluster {server.cluster_id}, not {self._me.cluster_id}")
-        return _proof(self._key, _CLIENT, transcript), server, refused
+        self._server = server
+        self._believed = _proved(self._key, _SERVER, transcript, told.proof)
+        return _proof(self._key, _CLIENT, transcript)
+
+    def server(self) -> PeerIdentity:
+        """Who the server has proved to be. Raises `PeerRefused`."""
+        server = self._server
+        assert server is not None, "answer() comes first"
+        if not self._believed:
+            raise PeerRefused(f"{server} does not have the same cluster secret as {self._me}: copy the file of one")
+        _check(self._me, server)
+        return server
 
 
 class PeerServerHandshake:
@@ -100,7 +116,7 @@ class PeerServerHandshake:
     def __init__(self, me: PeerIdentity, secret: bytes, nonce: bytes) -> None:
         self._me = me
         self._key = _key(secret)
-        self._nonce = nonce
+        self._nonce = _checked(nonce)
         self._client: PeerIdentity | None = None
         self._transcript = b""
 
@@ -124,17 +140,23 @@ class PeerServerHandshake:
 
     def accept(self, proof: Buffer) -> PeerIdentity:
         """Who the client is. Raises `PeerRefused`."""
-        client, me = self._client, self._me
+        client = self._client
         assert client is not None, "challenge() comes first"
         if not _proved(self._key, _CLIENT, self._transcript, proof):
-            raise PeerRefused(f"{client} does not have the secret of this cluster: copy cluster.secret from {me}")
-        if client.cluster_id != me.cluster_id:
-            raise PeerRefused(f"{client} belongs to cluster {client.cluster_id}, this is cluster {me.cluster_id}")
-        if client.node_id == me.node_id:
-            if client.directory_id == me.directory_id:
-                raise PeerRefused(f"{client} has connected to itself")
-            raise PeerRefused(f"there are two nodes with id {me.node_id}: give one of them another id (node.id)")
+            raise PeerRefused(f"{client} does not have the same cluster secret as {self._me}: copy the file of one")
+        _check(self._me, client)
         return client
+
+
+def _check(me: PeerIdentity, other: PeerIdentity) -> None:
+    """Only after the other side has proved that it has the secret. Raises `PeerRefused`."""
+    if other.cluster_id and me.cluster_id and other.cluster_id != me.cluster_id:
+        raise PeerRefused(f"{other} belongs to cluster {other.cluster_id}, {me} to cluster {me.cluster_id}")
+    if other.node_id != me.node_id:
+        return
+    if other.directory_id == me.directory_id:
+        raise ConnectedToItself(f"{me} has connected to itself")
+    raise PeerRefused(f"there are two nodes with id {me.node_id}: give one of them another (node.id)")
 
 
 def _parsed(kind: type[S], data: Buffer) -> S:
@@ -145,8 +167,15 @@ def _parsed(kind: type[S], data: Buffer) -> S:
     except ProtocolError as problem:
         raise PeerRefused(f"no handshake between nodes: {problem}") from problem
     if len(found.nonce) != NONCE_BYTES:
-        raise PeerRefused(f"a nonce of {len(found.nonce)} bytes")
+        raise PeerRefused(f"a nonce of {len(found.nonce)} bytes, not of {NONCE_BYTES}")
+    if found.node_id < 0:
+        raise PeerRefused(f"{found.node_id} is no id of a node")
     return found
+
+
+def _checked(nonce: bytes) -> bytes:
+    assert len(nonce) == NONCE_BYTES, "a nonce is drawn for each handshake"
+    return nonce
 
 
 def _transcript(client: PeerIdentity, client_nonce: bytes, server: PeerIdentity, server_nonce: bytes) -> bytes:
@@ -166,4 +195,5 @@ def _proof(key: bytes, label: bytes, transcript: bytes) -> bytes:
 
 
 def _proved(key: bytes, label: bytes, transcript: bytes, proof: Buffer) -> bool:
-    return hmac.compare_digest(_proof(key, label, transcript), bytes(proof))
+    expected = _proof(key, label, transcript)
+    return len(proof) == len(expected) and hmac.compare_digest(expected, bytes(proof))

@@ -1,8 +1,9 @@
 """One connection to a Kafka broker, as its client: the admin command's, and a node's to another node.
 
 In: requests. Out: their responses, or a `ClientError` that says whether the broker may have acted. On connecting, the
-versions both sides know are settled by ApiVersions. Requests may overlap; answers come back in their order. When an
-answer is late the connection is closed, since every later answer would be too. It never sends a request twice.
+client may prove who it is; then the versions both sides know are settled by ApiVersions. Requests may overlap; answers
+come back in their order. When an answer is late the connection is closed, since every later answer would be too. It
+never sends a request twice.
 """
 
 from __future__ import annotations
@@ -116,17 +117,27 @@ class KafkaClient:
         try:
             if authenticate is not None:
                 await authenticate()
-            self.versions = await self._ask_versions()
+            await self.settle_versions()
         except BaseException:
+            self.abort()
             await self.close()
             raise
         return self
+
+    async def settle_versions(self, *, timeout: float | None = None) -> None:
+        """Ask what the broker offers, which may have become more since. Raises `ClientError`."""
+        self.versions = await self._ask_versions(timeout)
 
     async def close(self) -> None:
         """Requests still on their way fail with `ConnectionLostError`."""
         if self._link is not None:
             self._link.close()
             await self._link.closed.wait()
+
+    def abort(self) -> None:
+        """Close at once, whatever is still to be sent."""
+        if self._link is not None:
+            self._link.abort()
 
     def version_for(self, request: type[Request]) -> int:
         """The newest version that both sides know. Raises `UnsupportedError`."""
@@ -156,7 +167,7 @@ class KafkaClient:
         try:
             response = type(message).RESPONSE.parse(body, chosen)
         except ProtocolError as problem:
-            self._abort()
+            self.abort()
             raise ConnectionLostError(f"{self._peer} sent an answer that cannot be read: {problem}") from problem
         assert expect is None or isinstance(response, expect)
         return cast("R", response)
@@ -183,7 +194,7 @@ class KafkaClient:
             name = type(message).__name__
             if not sent:
                 raise NotConnectedError(f"{self._peer}: {name} could not be sent within {seconds:g} s") from None
-            self._abort()
+            self.abort()
             raise TimedOutError(f"{self._peer}: no answer to {name} within {seconds:g} s") from None
 
     async def _writable(self) -> _Link:
@@ -195,13 +206,13 @@ class KafkaClient:
             raise NotConnectedError(f"{self._peer}: the connection was closed")
         return link
 
-    async def _ask_versions(self) -> dict[int, VersionRange]:
+    async def _ask_versions(self, timeout: float | None) -> dict[int, VersionRange]:
         request = ApiVersionsRequest(client_software_name="sprawl", client_software_version=__version__)
         version = 3
-        body = await self._exchange(request, version, None)
+        body = await self._exchange(request, version, timeout)
         if len(body) >= 2 and int.from_bytes(body[:2], "big") == ErrorCode.UNSUPPORTED_VERSION:
             version = 0  # what a broker answers that knows none of the newer ones
-            body = await self._exchange(request, version, None)
+            body = await self._exchange(request, version, timeout)
         try:
             answer = ApiVersionsResponse.parse(body, version)
         except ProtocolError as problem:
@@ -213,10 +224,6 @@ class KafkaClient:
     def _correlation_id(self) -> int:
         self._next_id = (self._next_id + 1) & 0x7FFFFFFF
         return self._next_id
-
-    def _abort(self) -> None:
-        if self._link is not None:
-            self._link.abort()
 
 
 class _Link(asyncio.BufferedProtocol):
