@@ -31,7 +31,7 @@ _KNOWN_TAILS: Final = {int(ApiKey.METADATA): 3}
 Metadata, needs one of them in flexible versions, and sends the others behind. Kafka never looks behind a request."""
 
 
-EARLY: Final = frozenset({API_VERSIONS, int(ApiKey.SASL_HANDSHAKE), int(ApiKey.SASL_AUTHENTICATE)})
+EARLY: Final = frozenset({int(ApiKey.SASL_HANDSHAKE), int(ApiKey.SASL_AUTHENTICATE)})
 """What is answered before the node serves clients: enough for another node to prove who it is."""
 PEER_ONLY: Final = frozenset(
     int(key)

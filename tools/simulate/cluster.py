@@ -1,0 +1,124 @@
+"""A cluster of simulated nodes: prepared, booted, restarted. The nodes run the same code as real ones."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping
+
+from sprawl.config.broker import BrokerConfig
+from sprawl.config.identity import SECRET_FILE, STATE_FILE, establish, new_secret
+from sprawl.node import Node
+from sprawl.runtime.simulated import NodeDownError, SimulatedNode, SimulatedRuntime, Simulation
+from sprawl.wire.client import ClientError, KafkaClient
+from sprawl_protocol.errors import ApiError
+
+log = logging.getLogger(__name__)
+
+PORT = 9092
+DIRECTORY = "/data"
+CLUSTER_ID = "c2ltdWxhdGVkLWNsdXN0ZQ"
+
+
+class Member:
+    """One node, over all its lives."""
+
+    def __init__(self, world: Simulation, node_id: int, config: Mapping[str, str]) -> None:
+        self.node_id = node_id
+        self.name = f"n{node_id}"
+        self.machine: SimulatedNode = world.node(self.name)
+        self.config = dict(config)
+        self.life: asyncio.Future[None] | None = None
+        self.endings: list[str] = []
+        """How its lives ended by themselves: a node that stops on its own says why."""
+
+    @property
+    def up(self) -> bool:
+        return self.life is not None and not self.life.done()
+
+    def start(self) -> None:
+        if not self.machine.process.alive:
+            self.machine.boot()
+        self.life = self.machine.run(self._live(self.machine.runtime))
+
+    def kill(self) -> None:
+        """Its process is gone; the machine goes on."""
+        self._end(power=False)
+
+    def crash(self) -> None:
+        """Its machine loses power."""
+        self._end(power=True)
+
+    def _end(self, *, power: bool) -> None:
+        life, self.life = self.life, None
+        (self.machine.crash if power else self.machine.kill)()
+        if life is not None:
+            life.add_done_callback(lambda done: done.cancelled() or done.exception())
+
+    async def _live(self, runtime: SimulatedRuntime) -> None:
+        node = Node(BrokerConfig.of(self.config), runtime)
+        try:
+            await node.start()
+            await node.failed()
+            self.endings.append("failed")
+        except (ApiError, OSError) as problem:
+            self.endings.append(str(problem))
+        await node.stop()
+
+
+class SimulatedCluster:
+    def __init__(self, world: Simulation, nodes: int, settings: Mapping[str, str] | None = None) -> None:
+        self.world = world
+        self._secret = new_secret(world.driver.runtime)
+        self.members: dict[int, Member] = {}
+        for node_id in range(1, nodes + 1):
+            self.add(node_id, nodes, settings or {})
+
+    def add(self, node_id: int, nodes: int, settings: Mapping[str, str]) -> Member:
+        others = [f"n{each}:{PORT}" for each in range(1, nodes + 1) if each != node_id]
+        config = {
+            "node.id": str(node_id),
+            "listeners": f"PLAINTEXT://n{node_id}:{PORT}",
+            "log.dirs": DIRECTORY,
+            "sprawl.insecure": "true",
+            "sprawl.seeds": ",".join(others),
+            "offsets.topic.num.partitions": "3",
+            **settings,
+        }
+        member = self.members[node_id] = Member(self.world, node_id, config)
+        self.prepare(member)
+        return member
+
+    def prepare(self, member: Member) -> None:
+        """As `sprawl format` does; on an empty disk it makes a new directory."""
+        runtime = member.machine.runtime
+        runtime.files.make_dirs(DIRECTORY)
+        runtime.files.sync_dir("/")
+        state = runtime.open_state(f"{DIRECTORY}/{STATE_FILE}")
+        establish(state, runtime, node_id=member.node_id, cluster_id=CLUSTER_ID)
+        state.close()
+        runtime.files.write_atomic(f"{DIRECTORY}/{SECRET_FILE}", self._secret)
+
+    def start(self) -> None:
+        for member in self.members.values():
+            member.start()
+
+    def stop(self) -> None:
+        for member in self.members.values():
+            if member.machine.process.alive:
+                member.kill()
+
+    @property
+    def up(self) -> list[Member]:
+        return [member for member in self.members.values() if member.up]
+
+
+async def connected(runtime: SimulatedRuntime, names: list[str]) -> KafkaClient:
+    """To any of the nodes that answers."""
+    while True:
+        for name in names:
+            client = KafkaClient(runtime, timeout=5.0)
+            try:
+                return await client.connect(name, PORT)
+            except (ClientError, OSError, NodeDownError):
+                await asyncio.sleep(0.05)
