@@ -117,16 +117,12 @@ class KafkaClient:
         try:
             if authenticate is not None:
                 await authenticate()
-            await self.settle_versions()
+            self.versions = await self._ask_versions()
         except BaseException:
             self.abort()
             await self.close()
             raise
         return self
-
-    async def settle_versions(self, *, timeout: float | None = None) -> None:
-        """Ask what the broker offers, which may have become more since. Raises `ClientError`."""
-        self.versions = await self._ask_versions(timeout)
 
     async def close(self) -> None:
         """Requests still on their way fail with `ConnectionLostError`."""
@@ -206,13 +202,13 @@ class KafkaClient:
             raise NotConnectedError(f"{self._peer}: the connection was closed")
         return link
 
-    async def _ask_versions(self, timeout: float | None) -> dict[int, VersionRange]:
+    async def _ask_versions(self) -> dict[int, VersionRange]:
         request = ApiVersionsRequest(client_software_name="sprawl", client_software_version=__version__)
         version = 3
-        body = await self._exchange(request, version, timeout)
+        body = await self._exchange(request, version, None)
         if len(body) >= 2 and int.from_bytes(body[:2], "big") == ErrorCode.UNSUPPORTED_VERSION:
             version = 0  # what a broker answers that knows none of the newer ones
-            body = await self._exchange(request, version, timeout)
+            body = await self._exchange(request, version, None)
         try:
             answer = ApiVersionsResponse.parse(body, version)
         except ProtocolError as problem:

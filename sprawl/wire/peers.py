@@ -16,7 +16,7 @@ from typing import Final, TypeVar
 
 from sprawl.runtime import Clock, Runtime
 from sprawl.security.peers import MECHANISM, NONCE_BYTES, PeerClientHandshake, PeerIdentity, PeerRefused
-from sprawl.wire.client import ClientError, KafkaClient, NotConnectedError, UnsupportedError
+from sprawl.wire.client import ClientError, KafkaClient, NotConnectedError
 from sprawl_protocol.message import Request, Response
 from sprawl_protocol.messages import (
     SaslAuthenticateRequest,
@@ -112,16 +112,7 @@ class PeerLinks:
                     link = await lane.connected(address)
             except TimeoutError:
                 raise NotConnectedError(f"{_name(address)}: no connection within {timeout:g} s") from None
-        client = link.client
-        try:
-            version = client.version_for(type(message))
-        except UnsupportedError:  # it may have been starting when it was asked
-            try:
-                await client.settle_versions(timeout=max(until - clock.monotonic(), 0))
-            except ClientError as problem:
-                raise NotConnectedError(str(problem)) from problem
-            version = client.version_for(type(message))
-        return await client.request(message, version, timeout=max(until - clock.monotonic(), 0), expect=expect)
+        return await link.client.request(message, timeout=max(until - clock.monotonic(), 0), expect=expect)
 
     # -- one connection -------------------------------------------------------------------------------------------
 
