@@ -78,6 +78,8 @@ async def test_gaps_of_a_compacted_log_stay(disk: Disk) -> None:
         assert await offsets(log) == kept
         for offset in range(91):
             assert await offsets(log, offset) == [each for each in kept if each >= offset], f"from {offset} on"
+            ((_, first), *_) = headers((await log.read(offset, 1, 91)).buffers[0])
+            assert first.last_offset >= offset, "a batch before the gap is of no use"
     async with disk.log() as log:
         assert log.damaged is None
         assert log.log_end_offset == 91

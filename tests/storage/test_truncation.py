@@ -6,7 +6,9 @@ import asyncio
 
 import pytest
 
+from sprawl.runtime.simulated import SimulatedNode, Simulation
 from sprawl.storage.log import Log
+from sprawl.storage.manager import LogManager
 from sprawl_protocol.errors import ApiError, ErrorCode
 from sprawl_protocol.records import Record, build_batch, headers
 from tests.storage.conftest import SETTINGS, TOPIC_ID, Disk, Faulty, append, broken_disk, config, offsets, written
@@ -321,13 +323,29 @@ async def test_a_failing_disk_is_the_end_of_the_log(disk: Disk) -> None:
             append(log)
 
 
-async def test_readers_of_the_disk_meet_a_cut_without_harm(disk: Disk) -> None:
-    small = TINY
-    async with disk.log(small, internal_segment_bytes="20000", index_interval_bytes="0") as log:
+async def test_where_a_reader_stopped_is_forgotten(disk: Disk) -> None:
+    async with disk.log(TINY) as log:
+        for _ in range(20):
+            append(log, size=1_000)
+            await written(log)
+        assert (await log.read(2, 3_500, 20)).next_offset == 5
+        await log.truncate_to(3)
+        for _ in range(10):
+            append(log, size=700)
+            await written(log)
+        assert (await log.read(5, 1, 13)).next_offset == 6
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_readers_of_the_disk_meet_a_cut_without_harm(seed: int) -> None:
+    async def work(node: SimulatedNode) -> None:
+        manager = LogManager(node.runtime, "/data", TINY)
+        await manager.start()
+        log = await manager.open(TOPIC_ID, "orders", 0, config(internal_segment_bytes="20000"))
         for _ in range(200):
             append(log, size=500)
             await written(log)
-        log._reading.read_now = lambda *_: None  # type: ignore[method-assign]
+        node.disk.cold_reads = 1.0
         reads = [asyncio.create_task(log.read(offset, 2_000, 200)) for offset in range(0, 200, 5)]
         finds = [asyncio.create_task(log.offset_for_timestamp(1_000)) for _ in range(5)]
         await asyncio.sleep(0)
@@ -340,6 +358,11 @@ async def test_readers_of_the_disk_meet_a_cut_without_harm(disk: Disk) -> None:
                 assert offset > 100
             else:
                 assert not isinstance(read, BaseException)
+                assert headers(read.buffers[0])[0][1].base_offset == offset
         assert await asyncio.gather(*finds) == [(0, 1_000, 0)] * 5
         assert log.damaged is None
         assert await offsets(log) == list(range(200))
+
+    with Simulation(seed) as world:
+        node = world.node("broker")
+        world.run(work(node), on=node)

@@ -134,7 +134,8 @@ async def live(runtime: Runtime, wire: Tripwire, book: Book, course: Course) -> 
     assert log.log_end_offset == at
     leader = Leader(at, 9)
     for n in range(12):
-        book.new.append(leader.next(n + 1))
+        # As large as those that were cut: where one of them ended, one of these ends.
+        book.new.append(leader.next(n + max(course.cut, 0)))
         put(log, book.new[-1])
         log.write_pending()
         if wire.tripped:
