@@ -319,6 +319,7 @@ def test_what_waits_in_one_lane_does_not_hold_up_another() -> None:
             poll = asyncio.create_task(beat(links, 1, slow=True, lane="fetch"))
             behind = asyncio.create_task(beat(links, 2, lane="fetch"))
             assert await beat(links, 3) == 3
+            await asyncio.sleep(1)
             assert not poll.done()
             assert not behind.done()
             server.let_go.set()
@@ -469,7 +470,9 @@ def test_closing_fails_what_is_under_way_connected_or_not() -> None:
             asked = asyncio.create_task(beat(links, 1, slow=True))
             connecting = asyncio.create_task(links.request(3, HeartbeatRequest(), expect=HeartbeatResponse, timeout=30))
             await asyncio.sleep(1)
+            began = world.simulation.now
             await links.close()
+            assert world.simulation.now - began < 0.1
             assert isinstance(await failure(await_(asked)), ConnectionLostError)
             assert (await failure(await_(connecting))).not_done
             assert (await failure(beat(links))).not_done
