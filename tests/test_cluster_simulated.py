@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import pytest
 
 from sprawl.runtime.simulated import Simulation
 from sprawl_protocol.errors import ErrorCode
@@ -14,6 +18,7 @@ from sprawl_protocol.messages import (
     MetadataRequestTopic,
     MetadataResponse,
 )
+from tools.simulate.clients import Links, Producer, Seen, check, create, read_whole
 from tools.simulate.cluster import SimulatedCluster, connected
 
 
@@ -48,3 +53,84 @@ def test_three_nodes_form_a_cluster_and_agree_on_a_topic() -> None:
     with Simulation(1, strict=False) as world:
         cluster = SimulatedCluster(world, 3)
         world.run(story(), limit=60)
+
+
+PARTITIONS = 3
+Trouble = Callable[[Simulation, SimulatedCluster], Coroutine[Any, Any, None]]
+
+
+async def under_load(world: Simulation, cluster: SimulatedCluster, trouble: Trouble, seconds: float) -> None:
+    """Produce to every partition while there is trouble, let all come back, read everything, and judge."""
+    cluster.start()
+    names = [member.name for member in cluster.members.values()]
+    runtime = world.driver.runtime
+    links = Links(runtime, names)
+    await create(links, partitions=PARTITIONS, replicas=3, min_isr=2)
+    seen = [Seen() for _ in range(PARTITIONS)]
+    producers = [Producer(runtime, names, partition, seen[partition]) for partition in range(PARTITIONS)]
+    tasks = [asyncio.create_task(producer.run()) for producer in producers]
+    disturbing = asyncio.create_task(trouble(world, cluster))
+    await asyncio.sleep(seconds)
+    disturbing.cancel()
+    await asyncio.gather(disturbing, return_exceptions=True)
+    world.links.heal()
+    for member in cluster.members.values():
+        if not member.up:
+            member.start()
+    healed = runtime.clock.monotonic()
+    await asyncio.sleep(15)
+    for task in tasks:
+        if task.done():
+            task.result()
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    for partition, known in enumerate(seen):
+        assert known.last_ack > healed, f"partition {partition}: nothing acknowledged once all was well"
+        found = await read_whole(links, partition, max(known.acknowledged.values()) + 1)
+        check(partition, known, found)
+    cluster.stop()
+
+
+async def kills(world: Simulation, cluster: SimulatedCluster) -> None:
+    rng = world.driver.runtime.rng
+    while True:
+        await asyncio.sleep(1 + rng.random() * 4)
+        member = rng.choice(list(cluster.members.values()))
+        if member.up:
+            member.kill()
+            await asyncio.sleep(0.2 + rng.random() * 4)
+            member.start()
+
+
+async def power_failures(world: Simulation, cluster: SimulatedCluster) -> None:
+    rng = world.driver.runtime.rng
+    while True:
+        await asyncio.sleep(1 + rng.random() * 4)
+        for member in rng.sample(list(cluster.members.values()), rng.choice([1, 1, 2, 3])):
+            member.crash()
+        await asyncio.sleep(0.2 + rng.random() * 4)
+        for member in cluster.members.values():
+            if not member.up:
+                member.start()
+
+
+async def splits(world: Simulation, cluster: SimulatedCluster) -> None:
+    rng = world.driver.runtime.rng
+    names = [member.name for member in cluster.members.values()]
+    while True:
+        await asyncio.sleep(1 + rng.random() * 4)
+        if rng.random() < 0.5:
+            world.links.isolate(rng.choice(names))
+        else:
+            source, target = rng.sample(names, 2)
+            world.links.block(source, target, both_ways=rng.random() < 0.5)
+        await asyncio.sleep(0.5 + rng.random() * 5)
+        world.links.heal()
+
+
+@pytest.mark.parametrize("trouble", [kills, power_failures, splits], ids=lambda trouble: trouble.__name__)
+@pytest.mark.parametrize("seed", range(2))
+def test_nothing_acknowledged_is_lost_or_doubled(trouble: Trouble, seed: int) -> None:
+    with Simulation(seed, strict=False) as world:
+        cluster = SimulatedCluster(world, 3)
+        world.run(under_load(world, cluster, trouble, seconds=30), limit=300)
