@@ -75,6 +75,8 @@ class Node:
         self._runtime = runtime
         self.metrics = Registry()
         self.ready = False
+        self._is_new = False
+        """This is its first start: there is no metadata yet."""
         self._listeners: list[KafkaListener] = []
         self._routes: dict[ApiKey, Handler] = {}
         """What this node answers; grows while it starts."""
@@ -96,7 +98,8 @@ class Node:
         secret = self._secret()
         early = ApiVersionsHandlers(self._routes.keys, lambda: MetadataImage(identity.cluster_id), identity.node_id)
         await self._open_listeners({**PeerHandlers(me, secret, runtime).routes(), **early.routes()})
-        addresses = AddressBook(identity.node_id, [Address(seed.host, seed.port) for seed in config.seeds])
+        seeds = [Address(seed.host, seed.port) for seed in config.seeds]
+        addresses = AddressBook(identity.node_id, [seed for seed in seeds if seed != self._my_address()])
         links = PeerLinks(runtime, me, secret, addresses.pair)
         self._undo.push_async_callback(links.close)
 
@@ -131,6 +134,9 @@ class Node:
         await parts.partitions.settled(quorum.image.offset)
         self._undo.push_async_callback(self._leave, lifecycle)
         self._dispatcher.open()
+        if self._is_new:
+            expected = config.sprawl_expected_nodes
+            await quorum.until(lambda image: sum(each.active for each in image.brokers.values()) >= expected)
         self.ready = True
 
     async def stop(self) -> None:
@@ -217,6 +223,7 @@ class Node:
         replica = await logs.open(METADATA_TOPIC_ID, METADATA_TOPIC, 0, metadata_topic_config(config))
         metadata_log = MetadataLog(replica, replica.directory, runtime, identity.cluster_id)
         joining = False
+        self._is_new = metadata_log.end_offset == 0
         if addresses.seeds and metadata_log.end_offset == 0:
             formation = Formation(me, addresses.seeds, links)
             self._routes.update(formation_routes(formation))

@@ -227,7 +227,7 @@ class MetadataQuorum:
         check_features(self._history.newest().features)
         state = replace(state, epoch=max(state.epoch, self._log.last_epoch))
         self._listen()
-        self._replica.start(state, self._timeouts, self._rng())
+        self._replica.start(state, self._timeouts, self._jitter)
         if self._follower is not None:
             self._spawn(self._follow(self._follower), "follow the metadata quorum")
         if self._replica.leading:
@@ -244,8 +244,8 @@ class MetadataQuorum:
         replica.on_failure = self._fail
         self._log.follow(self._log_advanced, self._log_rejected)
 
-    def _rng(self) -> random.Random:
-        return random.Random(0) if self._around is None else self._around.rng  # noqa: S311 - alone, nothing is random
+    def _jitter(self) -> float:
+        return 0.0 if self._around is None else self._around.rng.random()
 
     def _my_address(self) -> Address | None:
         return None if self._around is None else self._around.my_address()

@@ -23,7 +23,7 @@ leader which was cut off stops. Voters change one at a time and are judged from 
 
 from __future__ import annotations
 
-import random
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Final, Protocol
@@ -182,9 +182,15 @@ _NOT_FETCHED: Final = -1
 
 class Raft:
     def __init__(
-        self, me: ReplicaKey, state: QuorumState, log: RaftLog, timeouts: RaftTimeouts, rng: random.Random, now: float
+        self,
+        me: ReplicaKey,
+        state: QuorumState,
+        log: RaftLog,
+        timeouts: RaftTimeouts,
+        jitter: Callable[[], float],
+        now: float,
     ) -> None:
-        """`state` is what was kept. A replica that led begins anew: its epoch is over."""
+        """`state` is what was kept. A replica that led begins anew: its epoch is over. `jitter`: from 0 to 1, by chance."""
         self.me = me
         self.state = state
         self.role = Role.UNATTACHED
@@ -197,7 +203,7 @@ class Raft:
         """When `tick` is due next."""
         self._log = log
         self._timeouts = timeouts
-        self._rng = rng
+        self._jitter = jitter
         self._grants: dict[ReplicaKey, bool] = {}
         self._heard = False
         """As a follower: whether the leader has answered in this epoch."""
@@ -478,4 +484,4 @@ class Raft:
             self._effects.append(Keep(state))
 
     def _election_timeout(self) -> float:
-        return self._timeouts.election * (1 + self._rng.random())
+        return self._timeouts.election * (1 + self._jitter())

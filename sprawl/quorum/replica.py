@@ -9,7 +9,6 @@ not told anything that could make this replica a leader: see `mended`.
 from __future__ import annotations
 
 import asyncio
-import random
 from collections.abc import Callable
 from dataclasses import replace
 from typing import TypeVar
@@ -97,9 +96,9 @@ class QuorumReplica:
     def leading(self) -> bool:
         return self._raft is not None and self._raft.role is Role.LEADER
 
-    def start(self, state: QuorumState, timeouts: RaftTimeouts, rng: random.Random) -> None:
+    def start(self, state: QuorumState, timeouts: RaftTimeouts, jitter: Callable[[], float]) -> None:
         position = _Position(self.log, self.history)
-        self._raft = Raft(self.me, state, position, timeouts, rng, self.clock.monotonic())
+        self._raft = Raft(self.me, state, position, timeouts, jitter, self.clock.monotonic())
         self._carry_out()
 
     def stop(self) -> None:

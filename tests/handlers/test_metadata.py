@@ -8,6 +8,7 @@ from uuid import UUID
 import pytest
 
 from sprawl.quorum.brokers import BrokerRegistration
+from sprawl.quorum.controller import Heartbeat
 from sprawl.quorum.image import ListenerImage
 from sprawl.quorum.records import PartitionChangeRecord
 from sprawl.quorum.topic_changes import NewTopic
@@ -180,7 +181,7 @@ def test_a_leader_without_the_clients_listener(version: int, error: ErrorCode, r
                 directories=(UUID(int=200),),
             )
         )
-        await controller.unfence_broker(2, epoch)
+        await controller.heartbeat(Heartbeat(2, epoch, quorum.image.offset))
         await controller.create_topics([NewTopic("topic", assignments=[(0, [2, 1])])])
         answer = await metadata(served, version, names("topic"))
         assert [each.node_id for each in answer.brokers] == [1], "the other cannot be reached from here"

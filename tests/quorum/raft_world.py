@@ -78,7 +78,7 @@ class World:
             self.boot(node, PlainLog(self.voters), QuorumState())
 
     def boot(self, node: int, log: PlainLog, kept: QuorumState) -> None:
-        raft = Raft(key(node), kept, log, TIMEOUTS, random.Random(self.rng.random()), self.now)
+        raft = Raft(key(node), kept, log, TIMEOUTS, random.Random(self.rng.random()).random, self.now)
         self.replicas[node] = Replica(node, log, raft, kept)
         self.carry_out(node)
 

@@ -69,7 +69,9 @@ def test_a_restart_finds_what_was_committed(policy: SnapshotPolicy | None) -> No
     assert leaders_apart(after) == leaders_apart(before)
     assert after.epoch == before.epoch + 1
     assert after.offset > before.offset
-    assert all(topic.partitions[0].leader_epoch == 1 for topic in after.topics.values()), "a restart is a new leader"
+    assert all(topic.partitions[0].leader_epoch == 2 for topic in after.topics.values()), (
+        "a restart ends one leader's epoch and begins another's"
+    )
 
 
 def test_old_snapshots_and_segments_are_let_go() -> None:
