@@ -14,6 +14,10 @@ from sprawl_protocol.messages import (
     CreatableTopic,
     CreateTopicsRequest,
     CreateTopicsResponse,
+    DescribeQuorumRequest,
+    DescribeQuorumRequestPartitionData,
+    DescribeQuorumRequestTopicData,
+    DescribeQuorumResponse,
     MetadataRequest,
     MetadataRequestTopic,
     MetadataResponse,
@@ -134,3 +138,53 @@ def test_nothing_acknowledged_is_lost_or_doubled(trouble: Trouble, seed: int) ->
     with Simulation(seed, strict=False) as world:
         cluster = SimulatedCluster(world, 3)
         world.run(under_load(world, cluster, trouble, seconds=30), limit=300)
+
+
+async def voters_of(world: Simulation, names: list[str]) -> list[int]:
+    client = await connected(world.driver.runtime, names)
+    answer = await client.request(
+        DescribeQuorumRequest(
+            topics=[
+                DescribeQuorumRequestTopicData(
+                    topic_name="__cluster_metadata", partitions=[DescribeQuorumRequestPartitionData(partition_index=0)]
+                )
+            ]
+        ),
+        expect=DescribeQuorumResponse,
+    )
+    await client.close()
+    (partition,) = answer.topics[0].partitions
+    return sorted(each.replica_id for each in partition.current_voters)
+
+
+@pytest.mark.parametrize(("nodes", "voters"), [(2, 1), (3, 3), (5, 3)])
+def test_the_quorum_has_as_many_voters_as_the_cluster_has_nodes_for(nodes: int, voters: int) -> None:
+    async def story() -> None:
+        cluster.start()
+        await asyncio.sleep(10)
+        found = [await voters_of(world, [member.name]) for member in cluster.members.values()]
+        assert all(each == found[0] for each in found)
+        assert len(found[0]) == voters
+        cluster.stop()
+
+    with Simulation(3, strict=False) as world:
+        cluster = SimulatedCluster(world, nodes)
+        world.run(story(), limit=100)
+
+
+def test_a_voter_that_is_gone_for_good_is_replaced() -> None:
+    async def story() -> None:
+        cluster.start()
+        await asyncio.sleep(10)
+        before = await voters_of(world, ["n1"])
+        cluster.members[before[0]].kill()
+        await asyncio.sleep(20)
+        rest = [member.name for member in cluster.up]
+        after = await voters_of(world, rest)
+        assert len(after) == 3
+        assert before[0] not in after
+        cluster.stop()
+
+    with Simulation(4, strict=False) as world:
+        cluster = SimulatedCluster(world, 4, {"sprawl.quorum.voter.grace.ms": "5000"})
+        world.run(story(), limit=100)

@@ -21,6 +21,7 @@ from sprawl.config.definitions import (
     Update,
     at_least,
     attribute,
+    between,
     definitions_of,
     either,
     enums_of,
@@ -180,6 +181,15 @@ class BrokerConfig:
     )
     broker_session_timeout_ms: int = setting(
         INT, 2000, "How long a node is believed alive after its last heartbeat. (Kafka: 9000.)", allowed=at_least(100)
+    )
+    sprawl_quorum_voters_max: int = setting(
+        INT,
+        3,
+        "The most nodes that vote on the metadata: 1, 3 or 5, as many as there are nodes for.",
+        allowed=between(1, 5),
+    )
+    sprawl_quorum_voter_grace_ms: int = setting(
+        LONG, 60_000, "How long a voter is awaited before another node takes its place.", allowed=at_least(1000)
     )
     replica_lag_time_max_ms: int = setting(
         LONG, 10_000, "How long a replica may lag behind and still be in sync. (Kafka: 30000.)", allowed=at_least(100)

@@ -29,12 +29,16 @@ from sprawl.quorum.quorum import MetadataQuorum
 from sprawl.quorum.records import MetadataRecord, ProducerIdsRecord
 from sprawl.quorum.settings import Settings
 from sprawl.quorum.topic_changes import Ground, Limits, NewPartitions, NewTopic
+from sprawl.quorum.voter_care import next_voters
 from sprawl.runtime import Runtime
 from sprawl_protocol.errors import ApiError, ErrorCode
 
 log = logging.getLogger(__name__)
 
 PRODUCER_ID_BLOCK: Final = 1000
+_CAUGHT_UP_WITHIN: Final = 1.0
+"""Seconds: a replica of the metadata that had everything so lately may vote."""
+_VOTER_CHANGE_TIMEOUT: Final = 5.0
 
 W = TypeVar("W")
 R = TypeVar("R")
@@ -74,6 +78,10 @@ class Controller:
         session = settings.static.broker_session_timeout_ms / 1000
         self._heartbeats = Heartbeats(session)
         self._check_interval = session / 20
+        self._voter_grace = settings.static.sprawl_quorum_voter_grace_ms / 1000
+        self._most_voters = settings.static.sprawl_quorum_voters_max
+        self._away: dict[int, float] = {}
+        """Since when a node has been fenced or unknown, as this controller saw it."""
         self._began = asyncio.Event()
         self._ready = False
         """This node leads the quorum, and has committed all that it found."""
@@ -184,6 +192,7 @@ class Controller:
                 await self._began.wait()
                 continue
             await self._fence_stale()
+            await self._tend_voters()
             await asyncio.sleep(self._check_interval)
 
     async def _fence_stale(self) -> None:
@@ -199,6 +208,38 @@ class Controller:
             except ApiError as problem:
                 log.warning("broker %d could not be fenced: %s", broker_id, problem)
                 return
+
+    async def _tend_voters(self) -> None:
+        """Replace voters that are gone, and let new nodes vote, one change at a time."""
+        quorum, now = self._quorum, self._runtime.clock.monotonic()
+        brokers = quorum.image.brokers
+        self._away = {
+            each: self._away.get(each, now)
+            for each in {*brokers, *quorum.voters.ids}
+            if each not in brokers or brokers[each].fenced
+        }
+
+        def gone(node_id: int) -> bool:
+            return now - self._away.get(node_id, now) > self._voter_grace
+
+        if not quorum.voters_settled:
+            return
+        wanted = next_voters(
+            quorum.voters,
+            brokers.values(),
+            quorum.me,
+            caught_up=lambda key: quorum.has_caught_up(key, _CAUGHT_UP_WITHIN),
+            gone=gone,
+            limit=self._most_voters,
+        )
+        if wanted is None:
+            return
+        log.info("the voters of the metadata quorum change from %s to %s", quorum.voters, wanted)
+        try:
+            async with asyncio.timeout(_VOTER_CHANGE_TIMEOUT):
+                await quorum.change_voters(wanted)
+        except (ApiError, TimeoutError) as problem:
+            log.warning("the voters could not be changed for now: %s", problem or "no majority has agreed in time")
 
     def _leadership_changed(self, leading: bool) -> None:
         self._ready = leading

@@ -338,6 +338,16 @@ class MetadataQuorum:
         assert len(voters.keys ^ self.voters.keys) == 1, "voters change one at a time"
         await self._proposals.change_quorum([voters.to_record()])
 
+    def has_caught_up(self, key: ReplicaKey, within: float) -> bool:
+        """As leader: whether that replica had everything at some moment of the last `within` seconds."""
+        progress = self._replica.raft.progress.get(key)
+        now = self._clock.monotonic()
+        return progress is not None and progress.end_offset >= 0 and now - progress.last_caught_up <= within
+
+    @property
+    def me(self) -> ReplicaKey:
+        return self._me
+
     # What the machine wants done
 
     def _lead(self, lead: Lead) -> None:

@@ -190,7 +190,7 @@ class Raft:
         jitter: Callable[[], float],
         now: float,
     ) -> None:
-        """`state` is what was kept. A replica that led begins anew: its epoch is over. `jitter`: from 0 to 1, by chance."""
+        """`state` is what was kept. A replica that led begins anew: its epoch is over. `jitter`: 0 to 1, by chance."""
         self.me = me
         self.state = state
         self.role = Role.UNATTACHED
