@@ -1,0 +1,130 @@
+"""What the log should do and does not do yet, found by comparing it with a model.
+
+Each test fails today and is expected to. One that passes is reported, and moves to the tests of its subject; then
+`test_log_model.py` need not avoid what it describes any more.
+"""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+import pytest
+
+from sprawl.runtime.simulated import NodeDownError, SimulatedNode, Simulation
+from sprawl.storage.log import Log
+from sprawl.storage.manager import LogManager
+from sprawl_protocol.records import Record, build_batch, headers, stamp
+from tests.storage.conftest import SETTINGS, TOPIC_ID, Disk, append, config, eventually, offsets, written
+
+QUICK = SETTINGS.__class__(1 << 20, 0, 1, 86_400_000)
+
+
+@pytest.mark.xfail(strict=True, reason="only the segment with the newest record of all is looked at")
+async def test_the_newest_record_is_found_although_a_newer_one_was_deleted(disk: Disk) -> None:
+    async with disk.log() as log:
+        append(log, timestamp=9_000)
+        append(log, timestamp=1_000)
+        await written(log)
+        log.advance_log_start(1)
+        assert await log.max_timestamp_offset() == (1, 1_000, 0)
+
+
+@pytest.mark.xfail(strict=True, reason="batches that wait are written into the segment that is about to go")
+async def test_retention_spares_young_records_that_are_only_in_memory(disk: Disk) -> None:
+    async with disk.manager(QUICK) as manager:
+        young = manager._runtime.clock.wall_ms()
+        log = await manager.open(TOPIC_ID, "orders", 0, config(sprawl_durability="memory", retention_ms="3600000"))
+        append(log, timestamp=young - 2 * 3_600_000)
+        log.write_pending()
+        append(log, timestamp=young)
+        await eventually(lambda: log.log_start_offset > 0)
+        assert log.log_start_offset == 1
+        assert await offsets(log) == [1]
+
+
+@pytest.mark.xfail(strict=True, reason="the start is noted before the records below it are in the file")
+async def test_deleting_records_that_are_only_in_memory_does_not_damage_the_log(disk: Disk) -> None:
+    async with disk.log(sprawl_durability="memory") as log:
+        append(log, 5)
+        await written(log)
+        log.advance_log_start(3)
+        after = disk.crashed()
+    async with after.log() as log:
+        assert log.damaged is None
+        assert log.log_start_offset == log.log_end_offset >= 3
+
+
+@pytest.mark.xfail(strict=True, reason="neither the files nor the tail hold an offset between both")
+async def test_in_a_gap_before_records_that_are_only_in_memory_these_come(disk: Disk) -> None:
+    async with disk.log(sprawl_durability="memory") as log:
+        append(log)
+        await log.make_stable()
+        log._tail.clear()
+        view = memoryview(build_batch([Record(0, 1_000, b"key", b"value")]))
+        stamp(view, 0, 5, 0)
+        log.append_replicated(view, headers(view), after_gap=True)
+        read = await log.read(3, 1_000, 6)
+        assert read.next_offset == 6
+
+
+async def opened(node: SimulatedNode, boots: list[str], durability: str) -> Log:
+    runtime = node.runtime
+    manager = LogManager(runtime, "/data", SETTINGS, power_failed=bool(boots) and boots[-1] != runtime.boot_id)
+    await manager.start()
+    log = await manager.open(UUID(int=42), "orders", 0, config(sprawl_durability=durability))
+    boots.append(runtime.boot_id)
+    return log
+
+
+@pytest.mark.xfail(strict=True, reason="what recovery reads counts as synced, also where it is in the page cache only")
+def test_what_a_killed_process_left_is_synced_before_it_counts_as_durable() -> None:
+    async def story(node: SimulatedNode) -> None:
+        boots: list[str] = []
+
+        async def write() -> None:
+            log = await opened(node, boots, "fsync")
+            append(log)
+            log.write_pending()
+            node.kill()
+
+        async def look() -> tuple[int, int]:
+            log = await opened(node, boots, "fsync")
+            return log.durable_offset, log.log_end_offset
+
+        with pytest.raises(NodeDownError):
+            await node.run(write())
+        node.boot()
+        durable, _ = await node.run(look())
+        node.crash()
+        node.boot()
+        _, end = await node.run(look())
+        assert end >= durable, "it was durable, and is gone"
+
+    for seed in range(10):
+        with Simulation(seed) as world:
+            world.run(story(world.node("broker")))
+
+
+@pytest.mark.xfail(strict=True, reason="the start is noted, and synced, before the records below it are")
+def test_deleting_records_before_they_are_synced_does_not_damage_the_log() -> None:
+    async def story(node: SimulatedNode) -> None:
+        boots: list[str] = []
+
+        async def delete() -> None:
+            log = await opened(node, boots, "disk")
+            append(log, 5)
+            await written(log)
+            log.advance_log_start(3)
+            node.crash()
+
+        async def look() -> str | None:
+            return (await opened(node, boots, "disk")).damaged
+
+        with pytest.raises(NodeDownError):
+            await node.run(delete())
+        node.boot()
+        assert await node.run(look()) is None
+
+    for seed in range(10):
+        with Simulation(seed) as world:
+            world.run(story(world.node("broker")))
