@@ -75,10 +75,12 @@ class LogCutter(LogWriter):
         target = max(offset, self.log_start_offset)
         self._forget_pending_behind(target)
         mends = self.damaged is not None and target <= self.damaged_from
-        if target >= self.written_offset and not mends:
-            self.epochs.truncate_end(target)
-        else:
+        if target < self.written_offset or mends:
             await self._alone(self._truncate(target))
+        elif self.log_end_offset < self.log_start_offset:
+            await self._alone(self._reset(self.log_start_offset))
+        else:
+            self.epochs.truncate_end(target)
         self._tell_durable()
 
     async def reset_to(self, offset: int) -> None:

@@ -108,6 +108,9 @@ class Log(LogCutter):
         """
         self._check_offset(offset)
         entries = self._tail.find(offset, until, max_bytes, minimum_one)
+        if entries is None and offset >= self.written_offset and self._tail.start_offset is not None:
+            # In a gap behind the files: what comes next is in memory.
+            entries = self._tail.find(self._tail.start_offset, until, max_bytes, minimum_one)
         if entries is not None:
             if not entries:
                 return LogRead([], 0, offset)

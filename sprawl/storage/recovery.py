@@ -19,6 +19,7 @@ believed that was not synced before the last checkpoint: from there on every bat
 from __future__ import annotations
 
 import logging
+import posixpath
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -153,9 +154,17 @@ class _Recovery:
             expected = segment.next_offset
         if damaged is None:
             damaged = self._missing(kept)
+        await self._make_stable(kept)
         self._producers.commit()
         self._index.write(self._changes)
         return Recovered(kept, self._epochs, self._producers, damaged, cut, self._read)
+
+    async def _make_stable(self, kept: list[Segment]) -> None:
+        """What was read may be in the page cache only, and what was cut may come back. Raises `OSError`."""
+        for segment in kept:
+            if segment.synced != segment.size:
+                await segment.file.sync()
+                segment.synced = segment.size
 
     def _may_cut(self, offset: int) -> bool:
         """Whether what begins at `offset` need not have survived the power failure there was.
@@ -170,6 +179,7 @@ class _Recovery:
     def _cut(self, segment: Segment, position: int) -> int:
         size = segment.file.size - position
         segment.file.truncate(position)
+        segment.synced = -1
         return size
 
     def _remove(self, segments: list[Segment]) -> int:
@@ -177,6 +187,8 @@ class _Recovery:
         for segment in segments:
             segment.file.close()
             self._files.remove(segment.file.path)
+        if segments:
+            self._files.sync_dir(posixpath.dirname(segments[0].file.path))
         return sum(segment.size for segment in segments)
 
     def _missing(self, kept: list[Segment]) -> str | None:
@@ -210,7 +222,7 @@ class _Recovery:
             segment.max_timestamp = checkpoint.max_timestamp
             segment.max_timestamp_base = checkpoint.max_timestamp_base
             segment.first_timestamp = checkpoint.max_timestamp
-            segment.last_indexed = position
+            segment.last_indexed = segment.synced = position
         end = segment.file.size
         while position < end:
             data = memoryview(await segment.file.read(position, _CHUNK))
