@@ -15,7 +15,7 @@ from sprawl.overlay.messages import DigestNote
 from sprawl.overlay.packets import digest_bytes
 from sprawl.overlay.rumours import Outbox, times_to_tell
 
-_MULTIPLIER: Final = 1
+_MULTIPLIER: Final = 2
 
 
 class Notes:
@@ -45,8 +45,8 @@ class Notes:
                 if tell:
                     self._outbox.put(note.node_id, note)
 
-    def take(self, room: int, nodes: int) -> tuple[DigestNote, ...]:
-        return tuple(self._outbox.take(room, times_to_tell(_MULTIPLIER, nodes)))
+    def take(self, room: int, nodes: int, to: int) -> tuple[DigestNote, ...]:
+        return tuple(self._outbox.take(room, times_to_tell(_MULTIPLIER, nodes), to))
 
     def forget(self, node_id: int) -> None:
         self._latest.pop(node_id, None)

@@ -126,6 +126,8 @@ def digest_bytes(note: DigestNote) -> int:
 
 def check(member: Member) -> None:
     """Whether it fits into packets. Raises `ValueError`."""
+    if not member.host:
+        raise ValueError("a member must have a host")
     for name in ("directory_id", "host", "peer_host", "rack", "host_label", "version"):
         text: str = getattr(member, name)
         if len(text.encode()) > MAX_TEXT_BYTES:

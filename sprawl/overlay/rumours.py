@@ -17,7 +17,7 @@ _MOST_TIMES: Final = 64
 
 
 def times_to_tell(multiplier: int, nodes: int) -> int:
-    return min(_MOST_TIMES, max(1, ceil(multiplier * log10(nodes + 1))))
+    return min(_MOST_TIMES, multiplier * max(1, ceil(log10(nodes + 1))))
 
 
 class Outbox(Generic[T]):
@@ -43,12 +43,17 @@ class Outbox(Generic[T]):
         if row is not None:
             del self._rows[row][node_id]
 
-    def take(self, room: int, limit: int) -> list[T]:
-        """Items of at most `room` bytes in all, each of which counts as told once more; after `limit` times it goes."""
+    def take(self, room: int, limit: int, to: int) -> list[T]:
+        """Items of at most `room` bytes in all, each of which counts as told once more; after `limit` times it goes.
+
+        Never what is about `to`, who is to hear them: in a small cluster that would waste much of the telling.
+        """
         taken: list[tuple[int, int, T]] = []
         misfits = 0
         for number, row in enumerate(self._rows):
             for node_id in reversed(row):
+                if node_id == to:
+                    continue
                 size = self._size_of(row[node_id])
                 if size <= room:
                     room -= size

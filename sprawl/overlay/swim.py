@@ -124,7 +124,7 @@ class Swim:
         self._spread_news(now)
         self._arrange_syncs(now)
 
-    def lag(self, seconds: float, now: float) -> None:
+    def lag(self, seconds: float) -> None:
         """This node's event loop was late by `seconds`: answers may have come that it has not read yet."""
         if not self.health.lagged(seconds):
             return
@@ -301,11 +301,12 @@ class Swim:
             rumours.append(entry.rumour())
             room -= rumour_bytes(rumours[0])
         nodes = self._roster.present + 1
-        for rumour in self._news.take(room, times_to_tell(self._settings.retransmit_multiplier, nodes)):
+        limit = times_to_tell(self._settings.retransmit_multiplier, nodes)
+        for rumour in self._news.take(room, limit, to.node_id):
             room -= rumour_bytes(rumour)
-            if rumour not in rumours:
-                rumours.append(rumour)
-        self._messages.append((to, Message(kind, number, subject, tuple(rumours), self._notes.take(room, nodes))))
+            rumours.append(rumour)
+        notes = self._notes.take(room, nodes, to.node_id)
+        self._messages.append((to, Message(kind, number, subject, tuple(rumours), notes)))
 
     # -- the rest ---------------------------------------------------------------------------------------------------
 
