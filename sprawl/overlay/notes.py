@@ -15,7 +15,7 @@ from sprawl.overlay.messages import DigestNote
 from sprawl.overlay.packets import digest_bytes
 from sprawl.overlay.rumours import Outbox, times_to_tell
 
-_MULTIPLIER: Final = 2
+_MULTIPLIER: Final = 1
 
 
 class Notes:

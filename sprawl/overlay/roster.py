@@ -96,11 +96,12 @@ class Roster:
                 self.events.append(Event(What.FORGOTTEN, entry.member))
 
     def _meet(self, rumour: Rumour, now: float) -> bool:
-        if rumour.member is None or len(self.entries) >= self._settings.most_members:
+        """Nobody is met who is gone: what one node forgets, another's push-pull would bring back for ever."""
+        if rumour.member is None or not rumour.state.present or len(self.entries) >= self._settings.most_members:
             return False
         self.entries[rumour.node_id] = Entry(rumour.member, rumour.state, now, rumour.by)
         self._settle(rumour, None, now)
-        return rumour.state.present
+        return True
 
     def _adopt(self, entry: Entry, rumour: Rumour, now: float) -> None:
         before, old = entry.state, entry.member

@@ -17,7 +17,8 @@ _MOST_TIMES: Final = 64
 
 
 def times_to_tell(multiplier: int, nodes: int) -> int:
-    return min(_MOST_TIMES, multiplier * max(1, ceil(log10(nodes + 1))))
+    """Told k times each by all, at random, a rumour misses a node with a chance of exp(-k): little in small clusters too."""
+    return min(_MOST_TIMES, ceil(multiplier * (1 + log10(nodes))))
 
 
 class Outbox(Generic[T]):

@@ -91,13 +91,13 @@ class Swim:
                 pass
 
     def merge(self, snapshot: Snapshot, now: float) -> None:
-        """What a push-pull brought. The other's dead are but suspects here, if they are alive for us: after a
+        """What a push-pull brought. The other's dead are but suspects here, if they are present for us: after a
         partition each side would bury the other's living, and they are to have a chance to contradict. What somebody
         learns who was alone so far is no news to others."""
         joining = not self._roster.entries
         for rumour in snapshot.rumours:
             entry = self._roster.entries.get(rumour.node_id)
-            if rumour.state is State.DEAD and entry is not None and entry.state is State.ALIVE:
+            if rumour.state is State.DEAD and entry is not None and entry.state.present:
                 rumour = replace(rumour, state=State.SUSPECT)
             self._hear(rumour, now, tell=not joining)
         self._notes.hear(snapshot.digests, tell=False)
