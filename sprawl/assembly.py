@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sprawl.config.broker import BrokerConfig
+from sprawl.any_node import advertised, answer_for_all
+from sprawl.config.broker import BrokerConfig, Routing
 from sprawl.config.identity import Identity
 from sprawl.groups.service import GroupService
 from sprawl.handlers.api_versions import ApiVersionsHandlers
@@ -58,6 +59,14 @@ _BY_CONTROLLER: Final = (
     ApiKey.DESCRIBE_QUORUM,
 )
 """What clients may ask of any node, and the active controller answers."""
+_OF_A_GROUP: Final = (
+    ApiKey.JOIN_GROUP,
+    ApiKey.SYNC_GROUP,
+    ApiKey.HEARTBEAT,
+    ApiKey.LEAVE_GROUP,
+    ApiKey.OFFSET_COMMIT,
+    ApiKey.OFFSET_DELETE,
+)
 
 
 @dataclass(slots=True)
@@ -89,18 +98,20 @@ def routes_of(
     """`served`: every API that the node answers, those of these routes among them."""
     clock, image, controller = runtime.clock, parts.image, parts.controller
     access = AllowAll()
-    endpoints = Endpoints(image)
+    any_node = config.sprawl_routing is Routing.ANY
+    endpoints = Endpoints(image, any_node=any_node, advertised=advertised(config))
     settled = parts.partitions.settled
     sessions = FetchSessions(config.max_incremental_fetch_session_cache_slots, _SESSION_EVICTION_SECONDS, runtime.rng)
+    fetch = FetchHandlers(parts.router, sessions, access, clock, config.fetch_max_bytes, parts.quorum.service)
     routes: dict[ApiKey, Handler] = {}
     families: list[HandlerFamily] = [
-        ApiVersionsHandlers(served, image, parts.identity.node_id),
+        ApiVersionsHandlers(served, image, parts.identity.node_id, any_node=any_node),
         MetadataHandlers(parts.anywhere, image, config, endpoints, access, settled),
         ClusterHandlers(parts.quorum, parts.logs, runtime.files, endpoints, access),
         TopicHandlers(controller, image, parts.settings, access, settled),
         ConfigHandlers(controller, image, parts.settings, access),
         ProduceHandlers(parts.router, access, clock.wall_ms),
-        FetchHandlers(parts.router, sessions, access, clock, config.fetch_max_bytes, parts.quorum.service),
+        fetch,
         LogOffsetHandlers(parts.router, access),
         ProducerHandlers(ProducerIds(parts.anywhere.allocate_producer_ids), access),
         ProducerIdHandlers(controller),
@@ -117,6 +128,8 @@ def routes_of(
         routes[key] = to_controller(
             routes[key], lambda request: parts.quorum.leading or _of_this_node(request), parts.link
         )
+    if any_node:
+        answer_for_all(routes, fetch, parts, clock)
     return routes
 
 

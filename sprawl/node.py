@@ -20,7 +20,7 @@ from contextlib import AsyncExitStack
 from typing import Any
 
 from sprawl.assembly import Parts, formation_routes, routes_of
-from sprawl.config.broker import BrokerConfig
+from sprawl.config.broker import BrokerConfig, Routing
 from sprawl.config.errors import ConfigError
 from sprawl.config.identity import LOCK_FILE, STATE_FILE, Identity, establish, new_secret, secret_in
 from sprawl.config.listeners import PROTOCOLS
@@ -34,7 +34,7 @@ from sprawl.observability.metrics import Registry
 from sprawl.partitions.fetchers import ReplicaFetchers
 from sprawl.partitions.isr_keeper import IsrKeeper
 from sprawl.partitions.manager import PartitionManager
-from sprawl.quorum.addresses import AddressBook
+from sprawl.quorum.addresses import AddressBook, peer_address
 from sprawl.quorum.any_controller import AnyController
 from sprawl.quorum.brokers import BrokerRegistration
 from sprawl.quorum.controller import Controller
@@ -46,6 +46,7 @@ from sprawl.quorum.lifecycle import BrokerLifecycle
 from sprawl.quorum.metadata_log import MetadataLog, metadata_topic_config
 from sprawl.quorum.quorum import MetadataQuorum, SnapshotPolicy, Surroundings
 from sprawl.quorum.settings import Settings
+from sprawl.quorum.voters import LISTENER as PEER_LISTENER
 from sprawl.quorum.voters import Address
 from sprawl.routing.keyed_log import KeyedLog
 from sprawl.routing.placement import RingPlacement
@@ -65,6 +66,7 @@ log = logging.getLogger(__name__)
 
 _BOOT_ID = "boot_id"
 _PEERS = "peers"
+_WILDCARDS = frozenset({"", "0.0.0.0", "::"})  # noqa: S104 - recognised, not bound to
 _DRAIN_SHARE = 0.8
 """Of the time a stop may take: for handing over and for clients' requests; the rest is for closing files."""
 
@@ -245,9 +247,8 @@ class Node:
         self._watch(quorum.failed())
         return quorum
 
-    def _my_address(self) -> Address | None:
-        first = self._listener_images()[0]
-        return Address(first.host, first.port)
+    def _my_address(self) -> Address:
+        return Address(*self._my_pair())
 
     def _know_addresses(self, addresses: AddressBook, quorum: MetadataQuorum, state: SmallState) -> None:
         """From the image, from the voters' record, and from what was known before this start."""
@@ -258,7 +259,8 @@ class Node:
 
         def remember(before: MetadataImage, after: MetadataImage) -> None:
             if before.brokers is not after.brokers:
-                known = {str(each.id): [each.host, each.port] for each in after.brokers.values() if each.host}
+                addresses_now = {each.id: peer_address(each) for each in after.brokers.values()}
+                known = {str(id_): [at.host, at.port] for id_, at in addresses_now.items() if at is not None}
                 if known != state.get(_PEERS):
                     state[_PEERS] = known
 
@@ -355,16 +357,29 @@ class Node:
         )
 
     def _listener_images(self) -> tuple[ListenerImage, ...]:
-        """The addresses that clients and other nodes are to use."""
-        return tuple(
-            ListenerImage(
-                endpoint.name,
-                endpoint.advertised_host,
-                endpoint.advertised_port or listener.port,
-                PROTOCOLS.index(endpoint.protocol),
-            )
-            for endpoint, listener in zip(self._config.endpoints, self._listeners, strict=True)
+        """The addresses that clients are to use, and the one for other nodes."""
+        return (
+            *(
+                ListenerImage(
+                    endpoint.name,
+                    endpoint.advertised_host,
+                    endpoint.advertised_port or listener.port,
+                    PROTOCOLS.index(endpoint.protocol),
+                )
+                for endpoint, listener in zip(self._config.endpoints, self._listeners, strict=True)
+            ),
+            ListenerImage(PEER_LISTENER, *self._my_pair(), PROTOCOLS.index(self._config.endpoints[0].protocol)),
         )
+
+    def _my_pair(self) -> tuple[str, int]:
+        """Where other nodes find this one: where it listens; what is advertised may be a proxy before all nodes."""
+        endpoint = self._config.endpoints[0]
+        port = self._listeners[0].port if self._listeners else endpoint.port
+        if endpoint.host not in _WILDCARDS:
+            return endpoint.host, port
+        if self._config.sprawl_routing is Routing.DIRECT:
+            return endpoint.advertised_host, endpoint.advertised_port or port
+        return self._config.sprawl_host, port
 
     # -- tasks ----------------------------------------------------------------------------------------------------
 
@@ -401,12 +416,13 @@ async def _completed(future: asyncio.Future[str]) -> str:
 
 def _address_in(image: MetadataImage, node_id: int) -> Address | None:
     broker = image.brokers.get(node_id)
-    return Address(broker.host, broker.port) if broker is not None and broker.host else None
+    return None if broker is None else peer_address(broker)
 
 
 def _host_of(broker: BrokerImage) -> str:
-    """The machine a broker is on, as far as the image tells: by the address it advertises."""
-    return broker.host
+    """The machine a broker is on, as far as the image tells: by the address it has for other nodes."""
+    address = peer_address(broker)
+    return "" if address is None else address.host
 
 
 def _power_failed(state: SmallState, runtime: Runtime) -> bool:

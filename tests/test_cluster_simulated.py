@@ -188,3 +188,15 @@ def test_a_voter_that_is_gone_for_good_is_replaced() -> None:
     with Simulation(4, strict=False) as world:
         cluster = SimulatedCluster(world, 4, {"sprawl.quorum.voter.grace.ms": "5000"})
         world.run(story(), limit=100)
+
+
+@pytest.mark.parametrize("trouble", [None, kills], ids=["calm", "kills"])
+def test_any_node_answers_for_all(trouble: Trouble | None) -> None:
+    """Every client is told that each broker is where it came in: it speaks to one node, and reaches all partitions."""
+
+    async def calm(world: Simulation, cluster: SimulatedCluster) -> None:
+        await asyncio.Event().wait()
+
+    with Simulation(7, strict=False) as world:
+        cluster = SimulatedCluster(world, 3, {"sprawl.routing": "any"})
+        world.run(under_load(world, cluster, trouble or calm, seconds=15), limit=300)

@@ -82,7 +82,7 @@ class ClusterHandlers:
         response = DescribeClusterResponse(cluster_id=image.cluster_id)
         reachable: dict[int, Address] = {}
         for broker in image.brokers.values():
-            at = self._endpoints.of(broker, context.listener)
+            at = self._endpoints.of(broker, context)
             if at is None or (broker.fenced and not request.include_fenced_brokers):
                 continue
             if not broker.fenced:

@@ -28,5 +28,5 @@ class Coordinators:
         if topic is None or partition >= len(topic.partitions):
             return None
         leader = topic.partitions[partition].leader
-        address = self._endpoints.reachable(context.listener).get(leader)
+        address = self._endpoints.reachable(context).get(leader)
         return None if address is None else Node(leader, address.host, address.port)

@@ -7,7 +7,7 @@ which has proved who it is) reads beyond the high watermark, and what it asks fo
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -80,8 +80,12 @@ class FetchHandlers:
         replica = _replica(context, request)
         if replica is not None and is_metadata_fetch(request) and self._quorum is not None:
             return self._quorum.fetch(request)
+        return self._fetch(context, request, self.plan(context, request), replica)
+
+    def plan(self, context: RequestContext, request: FetchRequest) -> FetchPlan:
+        """What a request wants, by its session. Raises `ApiError`."""
         by_topic_id = context.api_version >= _TOPIC_IDS_SINCE
-        plan = self._sessions.plan(
+        return self._sessions.plan(
             request.session_id,
             request.session_epoch,
             [
@@ -101,7 +105,6 @@ class FetchHandlers:
             by_topic_id=by_topic_id,
             now=self._clock.monotonic(),
         )
-        return self._fetch(context, request, plan, replica)
 
     async def _fetch(
         self, context: RequestContext, request: FetchRequest, plan: FetchPlan, replica: _Replica | None
@@ -116,7 +119,7 @@ class FetchHandlers:
                 left = deadline - self._clock.monotonic()
                 if left <= 0 or not await more.within(left):
                     break
-        return _answer(plan, found)
+        return answer_plan(plan, found.answers)
 
     def _partitions(self, plan: FetchPlan) -> list[Partition]:
         found = []
@@ -215,10 +218,11 @@ def _diverged(partition: Partition, wanted: Wanted, answer: PartitionData) -> bo
     return True
 
 
-def _answer(plan: FetchPlan, found: _Round) -> FetchResponse:
+def answer_plan(plan: FetchPlan, answers: Iterable[tuple[Wanted, PartitionData]]) -> FetchResponse:
+    """What the client is told of what was found: in a session, only what is news to it."""
     response = FetchResponse(session_id=plan.session_id)
     current: FetchableTopicResponse | None = None
-    for wanted, answer in found.answers:
+    for wanted, answer in answers:
         if plan.session is not None and not _note_told(wanted, answer) and not plan.full:
             continue
         if current is None or (current.topic, current.topic_id) != (wanted.topic, wanted.topic_id):

@@ -119,7 +119,7 @@ class MetadataHandlers:
 
     def _view(self, context: RequestContext) -> _View:
         image = self._image()
-        return _View(image, self._endpoints.reachable(context.listener), context.api_version)
+        return _View(image, self._endpoints.reachable(context), context.api_version)
 
     def _one(
         self, context: RequestContext, view: _View, asked: MetadataRequestTopic, refused: Mapping[str, ErrorCode]

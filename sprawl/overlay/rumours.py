@@ -17,7 +17,7 @@ _MOST_TIMES: Final = 64
 
 
 def times_to_tell(multiplier: int, nodes: int) -> int:
-    """Told k times each by all, at random, a rumour misses a node with a chance of exp(-k): little in small clusters too."""
+    """Told k times each by all, at random, a rumour misses a node with a chance of exp(-k): little even among few."""
     return min(_MOST_TIMES, ceil(multiplier * (1 + log10(nodes))))
 
 

@@ -307,11 +307,13 @@ class Partition:
     async def cut(self, offset: int) -> None:
         """As follower: the leader's log goes on differently from `offset` on. Raises `ApiError`, `OSError`."""
         await self.log.truncate_to(offset)
+        self._let_look_again()
         self._high_watermark = min(self._high_watermark, self.log.log_end_offset)
 
     async def begin_at(self, offset: int) -> None:
         """As follower: what is here has no place in the leader's log, which begins at `offset`."""
         await self.log.reset_to(offset)
+        self._let_look_again()
         self._high_watermark = offset
 
     async def durable(self) -> None:
@@ -371,10 +373,14 @@ class Partition:
         """The log took back what it could not write, from `first_offset` on: nobody was told that it is safe."""
         self._awaiting_commit = _without_refused(self._awaiting_commit, first_offset, reason)
         self._awaiting_write = _without_refused(self._awaiting_write, first_offset, reason)
+        self._let_look_again()
+
+    def _let_look_again(self) -> None:
+        """Those who wait for records to be durable that may be gone."""
         durable, self._awaiting_durable = self._awaiting_durable, deque()
         for _, future in durable:
             if not future.done():
-                future.set_result(None)  # it looks again
+                future.set_result(None)
 
     def _refuse_all(self, reason: ApiError) -> None:
         refused = [*self._awaiting_commit, *self._awaiting_write]

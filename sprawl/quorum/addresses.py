@@ -8,9 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from sprawl.quorum.voters import Address
+from sprawl.quorum.image import BrokerImage
+from sprawl.quorum.voters import LISTENER, Address
 
 Source = Callable[[int], Address | None]
+
+
+def peer_address(broker: BrokerImage) -> Address | None:
+    """Where the other nodes find a broker."""
+    found = [each for each in broker.listeners if each.name == LISTENER] or broker.listeners[:1]
+    return Address(found[0].host, found[0].port) if found else None
 
 
 class AddressBook:

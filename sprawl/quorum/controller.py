@@ -16,6 +16,7 @@ from typing import Final, TypeVar
 from uuid import UUID
 
 from sprawl.quorum import brokers, config_changes, leadership, topic_changes
+from sprawl.quorum.addresses import peer_address
 from sprawl.quorum.brokers import BrokerRegistration
 from sprawl.quorum.config_changes import ConfigChange, ConfigTarget
 from sprawl.quorum.delta import apply
@@ -230,6 +231,7 @@ class Controller:
             quorum.me,
             caught_up=lambda key: quorum.has_caught_up(key, _CAUGHT_UP_WITHIN),
             gone=gone,
+            address_of=peer_address,
             limit=self._most_voters,
         )
         if wanted is None:

@@ -25,12 +25,13 @@ def next_voters(
     *,
     caught_up: Callable[[ReplicaKey], bool],
     gone: Callable[[int], bool],
+    address_of: Callable[[BrokerImage], Address | None],
     limit: int,
 ) -> Voters | None:
     """None if all is well, or if nothing can be done for now.
 
     `caught_up`: whether a replica of the metadata has everything. `gone`: whether a node has been away for so long that
-    it is not expected back.
+    it is not expected back. `address_of`: where the other nodes find a broker.
     """
     registered = {broker.id: broker for broker in brokers}
     lost = sorted(key for key in voters.keys if key != me and _is_lost(key, registered, gone))
@@ -43,7 +44,7 @@ def next_voters(
         for candidate in sorted(registered.values(), key=lambda broker: broker.id):
             fresh = _key_of(candidate)
             if fresh is not None and candidate.active and voters.key_of(candidate.id) is None and caught_up(fresh):
-                return voters.with_voter(fresh, Address(candidate.host, candidate.port))
+                return voters.with_voter(fresh, address_of(candidate))
     if len(voters) > size:
         return voters.without(lost[0] if lost else max(voters.keys - {me}))
     return None

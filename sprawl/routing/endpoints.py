@@ -1,13 +1,16 @@
-"""What address a client is told for a broker: the one that the broker advertises for the client's own listener.
+"""What address a client is told for a broker.
 
-In: a broker, and the listener that the client came in through. Out: host and port, or None if the broker has no such
-listener and so cannot be reached from there.
+In: the brokers of the image, and how the client came in. Out: host and port by broker. With `sprawl.routing=direct`, as
+in Kafka: what the broker advertises for the client's own listener; brokers without such a listener cannot be reached
+from there. With `any`: one address for all of them, the one that this node advertises, or else the one the client came
+through; whatever node it then reaches answers for all.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
 from sprawl.quorum.image import BrokerImage, MetadataImage
 
@@ -18,17 +21,38 @@ class Address:
     port: int
 
 
-class Endpoints:
-    def __init__(self, image: Callable[[], MetadataImage]) -> None:
-        self._image = image
+class Entrance(Protocol):
+    """How a client came in."""
 
-    def of(self, broker: BrokerImage, listener: str) -> Address | None:
+    @property
+    def listener(self) -> str: ...
+    @property
+    def local_address(self) -> tuple[str, int]: ...
+
+
+class Endpoints:
+    def __init__(
+        self,
+        image: Callable[[], MetadataImage],
+        *,
+        any_node: bool = False,
+        advertised: Mapping[str, Address] | None = None,
+    ) -> None:
+        """`advertised`: by listener, what this node was told to advertise; for `any_node` only."""
+        self._image = image
+        self._any_node = any_node
+        self._advertised = advertised or {}
+
+    def of(self, broker: BrokerImage, client: Entrance) -> Address | None:
+        """None if the broker cannot be reached from where the client is."""
+        if self._any_node:
+            return self._advertised.get(client.listener) or Address(*client.local_address)
         for each in broker.listeners:
-            if each.name == listener:
+            if each.name == client.listener:
                 return Address(each.host, each.port)
         return None
 
-    def reachable(self, listener: str) -> dict[int, Address]:
-        """The brokers that a client of this listener may go to, by id: not those that are fenced."""
-        found = {id_: self.of(broker, listener) for id_, broker in self._image().brokers.items() if not broker.fenced}
+    def reachable(self, client: Entrance) -> dict[int, Address]:
+        """The brokers that the client may go to, by id: not those that are fenced."""
+        found = {id_: self.of(broker, client) for id_, broker in self._image().brokers.items() if not broker.fenced}
         return {id_: at for id_, at in found.items() if at is not None}

@@ -90,6 +90,9 @@ class Connection(asyncio.BufferedProtocol):
         if peer:
             self.client_host, self.client_port = str(peer[0]), int(peer[1])
             self._context.client_host = self.client_host
+        here = transport.get_extra_info("sockname")
+        if here:
+            self._context.local_address = (str(here[0]), int(here[1]))
         transport.set_write_buffer_limits(high=self._limits.write_high_water)
         if not self._on_made(self):
             self.abort()
@@ -125,6 +128,8 @@ class Connection(asyncio.BufferedProtocol):
             if slot.work is not None:
                 slot.work.cancel()
         self._under_way.clear()
+        for callback in self._context.at_close or ():
+            callback()
         self._on_lost(self)
 
     def pause_writing(self) -> None:

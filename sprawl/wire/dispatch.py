@@ -72,6 +72,18 @@ class RequestContext:
     """The circumstances that all requests of the connection begin with: where what is learned of it is kept."""
     handshake: object = None
     """Of a connection: how far another node has got in proving who it is."""
+    local_address: tuple[str, int] = ("", 0)
+    """Where the client reached this node."""
+    passes_on: bool = False
+    """Of a connection: whether requests of it were passed on, on links of their own."""
+    at_close: list[Callable[[], None]] | None = None
+    """Of a connection: what is to be done once it is gone."""
+
+    def when_closed(self, callback: Callable[[], None]) -> None:
+        connection = self.connection or self
+        if connection.at_close is None:
+            connection.at_close = []
+        connection.at_close.append(callback)
 
 
 class Later:
@@ -157,6 +169,8 @@ class Dispatcher:
             connection.peer,
             False,
             connection,
+            None,
+            connection.local_address,
         )
         try:
             if context.peer is None:

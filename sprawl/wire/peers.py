@@ -86,6 +86,11 @@ class PeerLinks:
             if to == node_id:
                 lane.cut()
 
+    def drop_lane(self, name: str) -> None:
+        """Cut a lane to all nodes, and forget it: whom it was for is gone."""
+        for key in [key for key in self._lanes if key[1] == name]:
+            self._lanes.pop(key).cut()
+
     async def close(self) -> None:
         """What is under way fails."""
         self._closed = True

@@ -10,6 +10,7 @@ import pytest
 from sprawl.runtime import Buffer, File
 from sprawl.storage.log import Log
 from sprawl.storage.reading import CutError, LogFiles
+from sprawl_protocol.records import Record, build_batch, headers, stamp
 from tests.storage.conftest import Disk, append, written
 
 SMALL: dict[str, Any] = {"internal_segment_bytes": "2000", "index_interval_bytes": "500"}
@@ -145,3 +146,15 @@ async def test_an_empty_log_has_no_newest_record(disk: Disk) -> None:
         assert await files.newest(0) is None
         assert await files.first_at_or_after(0, 0) is None
         assert (await files.read(0, 1_000, 10, True)).size == 0
+
+
+async def test_in_a_gap_before_records_that_are_only_in_memory_these_come(disk: Disk) -> None:
+    async with disk.log(sprawl_durability="memory") as log:
+        append(log)
+        await log.make_stable()
+        log._tail.clear()
+        view = memoryview(build_batch([Record(0, 1_000, b"key", b"value")]))
+        stamp(view, 0, 5, 0)
+        log.append_replicated(view, headers(view), after_gap=True)
+        read = await log.read(3, 1_000, 6)
+        assert read.next_offset == 6

@@ -1,5 +1,4 @@
 """Whole clusters in deterministic simulation: nodes, clients, faults, and the judgement of what was seen.
 
-`cluster.py` boots and restarts nodes, `clients.py` produces and consumes and writes down what it sees, `faults.py` makes
-trouble, `run.py` plays one seed, `__main__.py` is the command.
+`cluster.py` boots and restarts nodes; `clients.py` produces and consumes and writes down what it sees.
 """
