@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
 
-from sprawl.config.topics import TopicConfig
+from sprawl.config.topics import Durability, TopicConfig
 from sprawl.runtime import KeyValueStore, Runtime
-from sprawl.storage.beginning import noted_start
+from sprawl.storage.beginning import begin_reset, noted_start
 from sprawl.storage.directories import (
     DELETED,
     STRAY,
@@ -30,7 +30,7 @@ from sprawl.storage.directories import (
 )
 from sprawl.storage.index import IndexStore, LogIndex, log_id
 from sprawl.storage.log import Log
-from sprawl.storage.recovery import recover
+from sprawl.storage.recovery import Recovered, recover
 from sprawl.storage.retention import expired
 from sprawl.storage.segment import Segment
 from sprawl.storage.segments import Segments
@@ -115,16 +115,10 @@ class LogManager:
         path = f"{self._directory}/{directory_name(topic, partition)}"
         self._prepare_directory(path, topic_id)
         index = LogIndex(self._store, log_id(topic_id, partition))
-        found = await recover(self._files, path, index, config.index_interval_bytes, power_failed=self._power_failed)
-        start = max(noted_start(self._files, path), found.segments[0].base_offset if found.segments else 0)
+        found, start = await self._recover(path, index, config)
         segments = Segments(self._files, path, found.segments)
         if not len(segments):
             segments.add(start, self._runtime.clock.wall_ms())
-        if found.segments and start > segments.active.next_offset:
-            found.damaged = found.damaged or (
-                f"its records begin at {start}, its files end at {segments.active.next_offset}"
-            )
-            start = segments.active.next_offset
         found.epochs.truncate_start(start)
         log = Log(
             topic_id=topic_id,
@@ -146,6 +140,24 @@ class LogManager:
         log.on_failed = self._log_failed
         self._logs[key] = log
         return log
+
+    async def _recover(self, path: str, index: LogIndex, config: TopicConfig) -> tuple[Recovered, int]:
+        """What is in the files, and where the log starts. Raises `OSError`."""
+        found = await recover(self._files, path, index, config.index_interval_bytes, power_failed=self._power_failed)
+        noted = noted_start(self._files, path)
+        if not found.segments:
+            return found, noted
+        start, end = max(noted, found.segments[0].base_offset), found.segments[-1].next_offset
+        if start <= end:
+            return found, start
+        if found.damaged is None and config.durability is not Durability.FSYNC:
+            # Deleted before they ever were in the file, or synced: what is missing below the start is not missed.
+            for segment in found.segments:
+                segment.file.close()
+            begin_reset(self._files, path, start)
+            return await self._recover(path, index, config)
+        found.damaged = found.damaged or f"its records begin at {start}, its files end at {end}"
+        return found, end
 
     def _prepare_directory(self, path: str, topic_id: UUID) -> None:
         if self._files.exists(path):
@@ -234,6 +246,8 @@ class LogManager:
         log.producers.expire(now_ms, self._settings.producer_expiration_ms)
         if not log.config.deletes or log.failed is not None:
             return
+        # Batches that wait in memory belong to the newest segment: it must know of them before it is judged.
+        self._try(log, log.write_pending)
         count = expired(
             [_Dated(segment) for segment in log.segments],
             retention_ms=log.config.retention_ms,

@@ -153,13 +153,35 @@ class LogFiles:
     async def newest(self, from_offset: int) -> Located | None:
         """The first of the records with the largest timestamp."""
         best: Segment | None = None
+        largest = -1
         for segment in self._segments:
-            if segment.next_offset > from_offset and (best is None or segment.max_timestamp > best.max_timestamp):
-                best = segment
-        if best is None or best.max_timestamp < 0:
+            if segment.next_offset <= from_offset or segment.max_timestamp <= largest:
+                continue
+            timestamp = segment.max_timestamp
+            if segment.max_timestamp_base < from_offset:
+                timestamp = await self._newest_behind(segment, from_offset)
+            if timestamp > largest:
+                best, largest = segment, timestamp
+        if best is None:
             return None
-        position = self._index.position_of(best.base_offset, best.max_timestamp_base)
-        return await self._scan(best, position, best.max_timestamp, from_offset)
+        behind = max(best.max_timestamp_base, from_offset) if largest == best.max_timestamp else from_offset
+        return await self._scan(best, self._index.position_of(best.base_offset, behind), largest, from_offset)
+
+    async def _newest_behind(self, segment: Segment, from_offset: int) -> int:
+        """The largest timestamp from an offset in the middle of a segment on: its newest record may lie before."""
+        position = self._index.position_of(segment.base_offset, from_offset)
+        largest = -1
+        while position < segment.size:
+            data, batches = await self.batches_at(segment, position)
+            for pos, header in batches:
+                position += header.size
+                if header.last_offset < from_offset or header.max_timestamp <= largest:
+                    continue
+                if header.base_offset >= from_offset:
+                    largest = header.max_timestamp
+                else:
+                    largest = max(largest, _newest_record(data, pos, header, from_offset))
+        return largest
 
     async def _scan(self, segment: Segment, position: int, timestamp: int, from_offset: int) -> Located | None:
         while position < segment.size:
@@ -209,3 +231,12 @@ def _record_at(data: memoryview, pos: int, header: BatchHeader, timestamp: int, 
         log_.warning("the batch at offset %d cannot be looked into: %s", header.base_offset, error)
         return Located(max(header.base_offset, from_offset), header.max_timestamp, header.partition_leader_epoch)
     return None
+
+
+def _newest_record(data: memoryview, pos: int, header: BatchHeader, from_offset: int) -> int:
+    """The largest timestamp of the batch's records from `from_offset` on."""
+    try:
+        times = [record.timestamp for record in records_of(data, pos, MAX_DECOMPRESSED) if record.offset >= from_offset]
+    except ProtocolError:
+        return header.max_timestamp  # as in `_record_at`, which then says so
+    return max(times, default=-1)

@@ -222,7 +222,9 @@ class _Recovery:
             segment.max_timestamp = checkpoint.max_timestamp
             segment.max_timestamp_base = checkpoint.max_timestamp_base
             segment.first_timestamp = checkpoint.max_timestamp
-            segment.last_indexed = segment.synced = position
+            segment.last_indexed = position
+            # After a mere kill its end may be a cut that only the page cache knows.
+            segment.synced = position if self._power_failed else -1
         end = segment.file.size
         while position < end:
             data = memoryview(await segment.file.read(position, _CHUNK))
