@@ -16,7 +16,6 @@ import asyncio
 import contextlib
 import errno
 import logging
-import random
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -74,7 +73,7 @@ class Gossip:
         self._port = port
         self._me = me
         self._settings = settings or SwimSettings()
-        self._rng = random.Random(runtime.rng.getrandbits(64))  # noqa: S311 - choices, no secrets
+        self._rng = runtime.rng
         self._addresses = Addresses()
         self._complaints = Complaints()
         self._wake = asyncio.Event()
