@@ -191,6 +191,15 @@ class BrokerConfig:
     sprawl_quorum_voter_grace_ms: int = setting(
         LONG, 60_000, "How long a voter is awaited before another node takes its place.", allowed=at_least(1000)
     )
+    auto_leader_rebalance_enable: bool = setting(
+        BOOLEAN, True, "Let the first replica of a partition lead again once it is in sync."
+    )
+    leader_imbalance_check_interval_seconds: int = setting(
+        LONG,
+        300,
+        "How often partitions are looked for whose first replica could lead and does not.",
+        allowed=at_least(1),
+    )
     replica_lag_time_max_ms: int = setting(
         LONG, 10_000, "How long a replica may lag behind and still be in sync. (Kafka: 30000.)", allowed=at_least(100)
     )

@@ -64,9 +64,7 @@ replication.quota.window.size.seconds INT 1
 """,
     "replication between nodes is not built yet": """
 inter.broker.listener.name STRING null
-auto.leader.rebalance.enable BOOLEAN true
 controlled.shutdown.enable BOOLEAN true
-leader.imbalance.check.interval.seconds LONG 300
 num.replica.fetchers INT 1
 replica.fetch.backoff.ms INT 1000
 replica.fetch.max.bytes INT 1048576

@@ -15,11 +15,11 @@ from dataclasses import dataclass
 from typing import Final, TypeVar
 from uuid import UUID
 
-from sprawl.quorum import brokers, config_changes, leadership, topic_changes
-from sprawl.quorum.addresses import peer_address
+from sprawl.quorum import brokers, config_changes, elections, leadership, reassignments, topic_changes
 from sprawl.quorum.brokers import BrokerRegistration
 from sprawl.quorum.config_changes import ConfigChange, ConfigTarget
 from sprawl.quorum.delta import apply
+from sprawl.quorum.elections import Election
 from sprawl.quorum.heartbeats import Heartbeats
 from sprawl.quorum.identifiers import new_uuid
 from sprawl.quorum.image import MetadataImage, PartitionImage, TopicImage
@@ -27,20 +27,17 @@ from sprawl.quorum.isr_changes import IsrWish, alter_partition, check_leader_bro
 from sprawl.quorum.leadership import TopicRules
 from sprawl.quorum.placement import Placement, Spread
 from sprawl.quorum.quorum import MetadataQuorum
+from sprawl.quorum.reassignments import Reassignment
 from sprawl.quorum.records import MetadataRecord, ProducerIdsRecord
 from sprawl.quorum.settings import Settings
 from sprawl.quorum.topic_changes import Ground, Limits, NewPartitions, NewTopic
-from sprawl.quorum.voter_care import next_voters
+from sprawl.quorum.voter_changes import VoterChanges
 from sprawl.runtime import Runtime
 from sprawl_protocol.errors import ApiError, ErrorCode
 
 log = logging.getLogger(__name__)
 
 PRODUCER_ID_BLOCK: Final = 1000
-_CAUGHT_UP_WITHIN: Final = 1.0
-"""Seconds: a replica of the metadata that had everything so lately may vote."""
-_VOTER_CHANGE_TIMEOUT: Final = 5.0
-
 W = TypeVar("W")
 R = TypeVar("R")
 
@@ -79,10 +76,13 @@ class Controller:
         session = settings.static.broker_session_timeout_ms / 1000
         self._heartbeats = Heartbeats(session)
         self._check_interval = session / 20
-        self._voter_grace = settings.static.sprawl_quorum_voter_grace_ms / 1000
-        self._most_voters = settings.static.sprawl_quorum_voters_max
-        self._away: dict[int, float] = {}
-        """Since when a node has been fenced or unknown, as this controller saw it."""
+        self.voters = VoterChanges(
+            quorum,
+            runtime.clock,
+            grace=settings.static.sprawl_quorum_voter_grace_ms / 1000,
+            most=settings.static.sprawl_quorum_voters_max,
+        )
+        self._leaders_return_at = 0.0
         self._began = asyncio.Event()
         self._ready = False
         """This node leads the quorum, and has committed all that it found."""
@@ -116,6 +116,24 @@ class Controller:
             topic_ids, topic_changes.delete_topic, lambda before, _, topic_id: before.topics_by_id[topic_id]
         )
 
+    # Where partitions live, and who leads them
+
+    async def reassign(self, wishes: Sequence[Reassignment]) -> list[ApiError | None]:
+        """In the order of `wishes`. Done means begun: see `reassignments.under_way` for what is still moving."""
+
+        def decide(image: MetadataImage, wish: Reassignment) -> list[MetadataRecord]:
+            return reassignments.reassign(image, wish, self._rules_of)
+
+        return await self._each(wishes, decide, lambda _, __, ___: None)
+
+    async def elect_leaders(self, wishes: Sequence[Election]) -> list[ApiError | None]:
+        """In the order of `wishes`."""
+
+        def decide(image: MetadataImage, wish: Election) -> list[MetadataRecord]:
+            return elections.elect(image, wish, self._rules_of)
+
+        return await self._each(wishes, decide, lambda _, __, ___: None)
+
     # Settings
 
     async def incremental_alter_configs(
@@ -144,6 +162,11 @@ class Controller:
         image = await self._quorum.propose(brokers.register(self._quorum.proposed, registration, self._rules_of))
         self._heartbeats.forget(registration.id)
         return image.brokers[registration.id].epoch
+
+    async def unregister_broker(self, broker_id: int) -> None:
+        """It is gone for good; a broker that is alive registers again. Raises `ApiError`."""
+        await self._quorum.propose(brokers.unregister(self._quorum.proposed, broker_id, self._rules_of))
+        self._heartbeats.forget(broker_id)
 
     async def heartbeat(self, beat: Heartbeat) -> HeartbeatOutcome:
         """A broker is alive; it may be unfenced, or let go. Raises `ApiError`."""
@@ -193,7 +216,8 @@ class Controller:
                 await self._began.wait()
                 continue
             await self._fence_stale()
-            await self._tend_voters()
+            await self.voters.tend()
+            await self._return_leaders()
             await asyncio.sleep(self._check_interval)
 
     async def _fence_stale(self) -> None:
@@ -210,45 +234,30 @@ class Controller:
                 log.warning("broker %d could not be fenced: %s", broker_id, problem)
                 return
 
-    async def _tend_voters(self) -> None:
-        """Replace voters that are gone, and let new nodes vote, one change at a time."""
-        quorum, now = self._quorum, self._runtime.clock.monotonic()
-        brokers = quorum.image.brokers
-        self._away = {
-            each: self._away.get(each, now)
-            for each in {*brokers, *quorum.voters.ids}
-            if each not in brokers or brokers[each].fenced
-        }
-
-        def gone(node_id: int) -> bool:
-            return now - self._away.get(node_id, now) > self._voter_grace
-
-        if not quorum.voters_settled:
+    async def _return_leaders(self) -> None:
+        """Preferred leaders lead again, after failures and moves."""
+        static, now = self._settings.static, self._runtime.clock.monotonic()
+        if not static.auto_leader_rebalance_enable or now < self._leaders_return_at:
             return
-        wanted = next_voters(
-            quorum.voters,
-            brokers.values(),
-            quorum.me,
-            caught_up=lambda key: quorum.has_caught_up(key, _CAUGHT_UP_WITHIN),
-            gone=gone,
-            address_of=peer_address,
-            limit=self._most_voters,
-        )
-        if wanted is None:
+        self._leaders_return_at = now + static.leader_imbalance_check_interval_seconds
+        records = elections.return_leaders(self._quorum.proposed, self._rules_of)
+        if not records:
             return
-        log.info("the voters of the metadata quorum change from %s to %s", quorum.voters, wanted)
+        log.info("%d partitions are led by their preferred leaders again", len(records))
         try:
-            async with asyncio.timeout(_VOTER_CHANGE_TIMEOUT):
-                await quorum.change_voters(wanted)
-        except (ApiError, TimeoutError) as problem:
-            log.warning("the voters could not be changed for now: %s", problem or "no majority has agreed in time")
+            await self._quorum.propose(records)
+        except ApiError as problem:
+            log.warning("the preferred leaders do not lead yet: %s", problem)
 
     def _leadership_changed(self, leading: bool) -> None:
         self._ready = leading
         self._began.set()
         if leading:
             alive = [each.id for each in self._quorum.image.brokers.values() if not each.fenced]
-            self._heartbeats.begin(alive, self._runtime.clock.monotonic())
+            now = self._runtime.clock.monotonic()
+            self._heartbeats.begin(alive, now)
+            self._leaders_return_at = now + self._settings.static.leader_imbalance_check_interval_seconds
+            self.voters.forget()
 
     def _check_leading(self) -> None:
         if not self._ready:

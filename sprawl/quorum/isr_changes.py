@@ -2,7 +2,7 @@
 
 Pure: an image and a wish in, records out, or an `ApiError` with Kafka's code. A wish is judged against what the leader
 believes: its broker epoch, its leader epoch, the partition epoch it has seen; whoever believes something else is told
-so, and nothing changes.
+so, and nothing changes. A set that ends a move to other replicas may end the leader's own term.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from sprawl.quorum.image import MetadataImage, PartitionImage, TopicImage
-from sprawl.quorum.leadership import RulesOf, changed
+from sprawl.quorum.leadership import RulesOf, changed, is_active
 from sprawl.quorum.records import MetadataRecord
 from sprawl_protocol.errors import ApiError, ErrorCode
 
@@ -51,14 +51,10 @@ def alter_partition(image: MetadataImage, broker_id: int, wish: IsrWish, rules_o
     isr = tuple(broker for broker, _ in wish.isr)
     _check_members(image, topic, partition, broker_id, wish)
 
-    def active(each: int) -> bool:
-        broker = image.brokers.get(each)
-        return broker is not None and broker.active
-
-    record = changed(topic, partition, rules_of(topic), active, isr=isr)
+    record = changed(topic, partition, rules_of(topic), is_active(image), isr=isr)
     if record is None:
         return []
-    assert record.leader < 0 or record.leader == partition.leader, "whoever asks for it goes on leading"
+    assert record.leader < 0 or record.leader == partition.leader or record.replicas, "who asks for it goes on leading"
     return [record]
 
 

@@ -9,15 +9,19 @@ Pure: an image in, records out. The rules, in one place:
   stands still then (strict min ISR). Once the set is large enough again nobody is eligible beside it.
 - A partition whose last member is fenced has no leader and an empty set; that member is eligible still.
 - A broker that comes back with another disk has lost what it had: it is neither in sync nor eligible anywhere.
+- A move to other replicas ends with the first change that finds them able to carry on (`moves.py`). A replica that is
+  dropped is dropped with a new leader epoch, so that nobody takes it for one any more.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from sprawl.quorum.image import BrokerImage, MetadataImage, PartitionImage, TopicImage
+from sprawl.quorum.moves import Move
 from sprawl.quorum.records import (
+    NO_ID,
     NO_LEADER,
     BrokerRegistrationChangeRecord,
     MetadataRecord,
@@ -32,9 +36,9 @@ class TopicRules:
     min_insync_replicas: int
     unclean_elections: bool
 
-    def min_isr(self, partition: PartitionImage) -> int:
+    def min_isr(self, replicas: Sequence[int]) -> int:
         """As far as there are so many replicas."""
-        return min(self.min_insync_replicas, len(partition.replicas))
+        return min(self.min_insync_replicas, len(replicas))
 
 
 RulesOf = Callable[[TopicImage], TopicRules]
@@ -48,7 +52,7 @@ def changed(
     active: Active,
     *,
     isr: Iterable[int] | None = None,
-    replicas: tuple[int, ...] | None = None,
+    move: Move | None = None,
     without: Collection[int] = (),
     prefer_first: bool = False,
     new_epoch: bool = False,
@@ -56,12 +60,16 @@ def changed(
 ) -> PartitionChangeRecord | None:
     """The record that brings a partition in line; None if nothing changes.
 
-    `isr`: as the leader wants it. `without`: replicas that lost what they had. `prefer_first`: let the first replica
-    lead if it may. `new_epoch`: begin another leader epoch in any case. `unclean`: overrides the topic's rule.
+    `isr`: as the leader wants it. `move`: other replicas. `without`: replicas that lost what they had. `prefer_first`:
+    let the first replica lead if it may. `new_epoch`: begin another leader epoch in any case. `unclean`: overrides the
+    topic's rule.
     """
-    members = replicas if replicas is not None else partition.replicas
+    move = move or Move.of(partition)
     wanted = partition.isr if isr is None else tuple(isr)
-    in_sync = tuple(each for each in wanted if each in members and active(each) and each not in without)
+    in_sync = tuple(each for each in wanted if each in move.replicas and active(each) and each not in without)
+    move = move.settled(in_sync, active, rules.min_insync_replicas)
+    members = move.replicas
+    in_sync = tuple(each for each in in_sync if each in members)
     eligible = _eligible(partition, rules, in_sync, members, without)
     leader, recovering = _leader(partition, members, in_sync, eligible, active, prefer_first=prefer_first), False
     if leader == NO_LEADER and (rules.unclean_elections if unclean is None else unclean):
@@ -70,21 +78,31 @@ def changed(
     if leader != NO_LEADER and leader not in in_sync:
         in_sync = (leader,)
         eligible = () if recovering else tuple(each for each in eligible if each != leader)
-        if recovering or len(in_sync) >= rules.min_isr(partition):
+        if recovering or len(in_sync) >= rules.min_isr(members):
             eligible = ()
     record = PartitionChangeRecord(partition_id=partition.index, topic_id=topic.id)
-    if leader != partition.leader or new_epoch:
+    if leader != partition.leader or new_epoch or not set(partition.replicas) <= set(members):
         record.leader = leader
     if in_sync != partition.isr:
         record.isr = list(in_sync)
     if eligible != partition.eligible_leader_replicas:
         record.eligible_leader_replicas = list(eligible)
-    if replicas is not None and replicas != partition.replicas:
-        record.replicas = list(replicas)
+    _add_move(record, partition, move)
     if recovering != partition.recovering and (recovering or leader == partition.leader):
         record.leader_recovery_state = int(recovering)
     unchanged = PartitionChangeRecord(partition_id=partition.index, topic_id=topic.id)
     return None if record == unchanged else record
+
+
+def _add_move(record: PartitionChangeRecord, partition: PartitionImage, move: Move) -> None:
+    if move.replicas != partition.replicas:
+        record.replicas = list(move.replicas)
+        known = dict(zip(partition.replicas, partition.directories, strict=False))
+        record.directories = [known.get(each, NO_ID) for each in move.replicas]
+    if move.adding != partition.adding_replicas:
+        record.adding_replicas = list(move.adding)
+    if move.removing != partition.removing_replicas:
+        record.removing_replicas = list(move.removing)
 
 
 def _eligible(
@@ -94,7 +112,7 @@ def _eligible(
     members: tuple[int, ...],
     without: Collection[int],
 ) -> tuple[int, ...]:
-    if len(in_sync) >= rules.min_isr(partition):
+    if len(in_sync) >= rules.min_isr(members):
         return ()
     candidates = (*partition.eligible_leader_replicas, *partition.isr)
     return tuple(
@@ -120,11 +138,11 @@ def _leader(
     return NO_LEADER
 
 
-def _all_partitions(image: MetadataImage) -> Iterable[tuple[TopicImage, PartitionImage]]:
+def all_partitions(image: MetadataImage) -> Iterable[tuple[TopicImage, PartitionImage]]:
     return ((topic, partition) for topic in image.topics.values() for partition in topic.partitions)
 
 
-def _is_active(image: MetadataImage, but: int) -> Active:
+def is_active(image: MetadataImage, but: int = NO_LEADER) -> Active:
     """Whether a broker may lead, leaving out `but`, which is just going."""
 
     def active(broker_id: int) -> bool:
@@ -136,9 +154,9 @@ def _is_active(image: MetadataImage, but: int) -> Active:
 
 def broker_gone(image: MetadataImage, broker_id: int, rules_of: RulesOf) -> list[MetadataRecord]:
     """It leads nothing and is in sync nowhere from now on: it was fenced, or it is shutting down."""
-    active = _is_active(image, broker_id)
+    active = is_active(image, broker_id)
     records: list[MetadataRecord] = []
-    for topic, partition in _all_partitions(image):
+    for topic, partition in all_partitions(image):
         if partition.leader == broker_id or broker_id in partition.isr:
             record = changed(topic, partition, rules_of(topic), active)
             if record is not None:
@@ -148,9 +166,9 @@ def broker_gone(image: MetadataImage, broker_id: int, rules_of: RulesOf) -> list
 
 def disk_lost(image: MetadataImage, broker_id: int, rules_of: RulesOf) -> list[MetadataRecord]:
     """It is back with another disk: whatever it had is gone, also where it was the last that had it."""
-    active = _is_active(image, broker_id)
+    active = is_active(image, broker_id)
     records: list[MetadataRecord] = []
-    for topic, partition in _all_partitions(image):
+    for topic, partition in all_partitions(image):
         if broker_id in partition.replicas:
             record = changed(topic, partition, rules_of(topic), active, without=(broker_id,))
             if record is not None:
@@ -160,13 +178,13 @@ def disk_lost(image: MetadataImage, broker_id: int, rules_of: RulesOf) -> list[M
 
 def broker_back(image: MetadataImage, broker: BrokerImage, rules_of: RulesOf) -> list[MetadataRecord]:
     """It may lead: it does so where nobody else can, each time in a new leader epoch."""
-    active = _is_active(image, NO_LEADER)
+    active = is_active(image)
 
     def now_active(broker_id: int) -> bool:
         return broker_id == broker.id or active(broker_id)
 
     records: list[MetadataRecord] = []
-    for topic, partition in _all_partitions(image):
+    for topic, partition in all_partitions(image):
         if partition.leader == NO_LEADER and broker.id in partition.replicas:
             record = changed(topic, partition, rules_of(topic), now_active)
             if record is not None:
@@ -182,25 +200,10 @@ def restarted(image: MetadataImage, broker_id: int, rules_of: RulesOf) -> list[M
     return broker_gone(image, broker_id, rules_of)
 
 
-def elect(
-    image: MetadataImage,
-    topic: TopicImage,
-    partition: PartitionImage,
-    rules: TopicRules,
-    *,
-    prefer_first: bool,
-    unclean: bool,
-) -> PartitionChangeRecord | None:
-    """ElectLeaders (KIP-460). None if nothing changes."""
-    return changed(
-        topic, partition, rules, _is_active(image, NO_LEADER), prefer_first=prefer_first, unclean=unclean or None
-    )
-
-
 def leads_what_others_could(image: MetadataImage, broker_id: int) -> bool:
     return any(
         partition.leader == broker_id and any(_may(image, other) for other in partition.isr if other != broker_id)
-        for _, partition in _all_partitions(image)
+        for _, partition in all_partitions(image)
     )
 
 

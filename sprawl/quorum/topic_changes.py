@@ -14,6 +14,7 @@ from uuid import UUID
 from sprawl.config.broker import BrokerConfig
 from sprawl.config.topics import TopicConfig
 from sprawl.quorum.image import INTERNAL_TOPICS, ConfigKind, MetadataImage, PartitionImage, TopicImage
+from sprawl.quorum.moves import Move
 from sprawl.quorum.names import check_new_topic_name
 from sprawl.quorum.placement import Placement
 from sprawl.quorum.records import NO_ID, ConfigRecord, MetadataRecord, RemoveTopicRecord, TopicRecord
@@ -100,7 +101,7 @@ def create_partitions(ground: Ground, wish: NewPartitions) -> list[MetadataRecor
             f"'{topic.name}' keeps the number of partitions it was made with: what is in it is found by that number.",
         )
     additional = wish.count - present
-    replication_factor = len(topic.partitions[0].replicas)
+    replication_factor = len(Move.of(topic.partitions[0]).target)
     if wish.assignments is None:
         _check_limits(ground, additional)
         homes = ground.placement.propose(

@@ -7,7 +7,7 @@ fail as before. Only a node that came back with another disk is removed first, f
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 
 from sprawl.quorum.image import BrokerImage
 from sprawl.quorum.voters import Address, ReplicaKey, Voters
@@ -27,11 +27,13 @@ def next_voters(
     gone: Callable[[int], bool],
     address_of: Callable[[BrokerImage], Address | None],
     limit: int,
+    keep: Collection[ReplicaKey] = (),
 ) -> Voters | None:
     """None if all is well, or if nothing can be done for now.
 
     `caught_up`: whether a replica of the metadata has everything. `gone`: whether a node has been away for so long that
-    it is not expected back. `address_of`: where the other nodes find a broker.
+    it is not expected back. `address_of`: where the other nodes find a broker. `keep`: voters that go last, where there
+    are too many.
     """
     registered = {broker.id: broker for broker in brokers}
     lost = sorted(key for key in voters.keys if key != me and _is_lost(key, registered, gone))
@@ -46,7 +48,8 @@ def next_voters(
             if fresh is not None and candidate.active and voters.key_of(candidate.id) is None and caught_up(fresh):
                 return voters.with_voter(fresh, address_of(candidate))
     if len(voters) > size:
-        return voters.without(lost[0] if lost else max(voters.keys - {me}))
+        spare = voters.keys - {me}
+        return voters.without(lost[0] if lost else max(spare - frozenset(keep) or spare))
     return None
 
 
