@@ -24,11 +24,13 @@ from sprawl.handlers.fetch import FetchHandlers
 from sprawl.handlers.group_admin import GroupAdminHandlers
 from sprawl.handlers.groups import GroupHandlers
 from sprawl.handlers.log_offsets import LogOffsetHandlers
+from sprawl.handlers.membership import MembershipHandlers
 from sprawl.handlers.metadata import MetadataHandlers
 from sprawl.handlers.offsets import OffsetHandlers
 from sprawl.handlers.produce import ProduceHandlers
 from sprawl.handlers.producers import ProducerHandlers, ProducerIdHandlers
 from sprawl.handlers.quorum import QuorumHandlers
+from sprawl.handlers.reassignments import ReassignmentHandlers
 from sprawl.handlers.topics import TopicHandlers
 from sprawl.partitions.fetch_sessions import FetchSessions
 from sprawl.partitions.isr_keeper import IsrKeeper
@@ -57,6 +59,12 @@ _BY_CONTROLLER: Final = (
     ApiKey.ALTER_CONFIGS,
     ApiKey.INCREMENTAL_ALTER_CONFIGS,
     ApiKey.DESCRIBE_QUORUM,
+    ApiKey.ALTER_PARTITION_REASSIGNMENTS,
+    ApiKey.LIST_PARTITION_REASSIGNMENTS,
+    ApiKey.ELECT_LEADERS,
+    ApiKey.UNREGISTER_BROKER,
+    ApiKey.ADD_RAFT_VOTER,
+    ApiKey.REMOVE_RAFT_VOTER,
 )
 """What clients may ask of any node, and the active controller answers."""
 _OF_A_GROUP: Final = (
@@ -120,6 +128,8 @@ def routes_of(
         GroupAdminHandlers(parts.groups.coordinator, access),
         QuorumHandlers(parts.quorum.service),
         BrokerHandlers(controller),
+        ReassignmentHandlers(controller, image, access),
+        MembershipHandlers(controller, parts.quorum, access),
         EnvelopeHandlers(routes),
     ]
     for family in families:
