@@ -12,6 +12,7 @@ from sprawl.handlers.context import Handler, RequestContext
 from sprawl.handlers.metadata import controller_for_clients
 from sprawl.quorum.image import METADATA_TOPIC, MetadataImage
 from sprawl.quorum.quorum import MetadataQuorum, ReplicaState
+from sprawl.quorum.voters import LISTENER
 from sprawl.routing.endpoints import Address, Endpoints
 from sprawl.runtime import FileSystem
 from sprawl.security.access import CLUSTER, NO_OPERATIONS_ASKED, Authorizer, Operation, authorized_operations
@@ -156,16 +157,19 @@ class ClusterHandlers:
         )
 
     def _quorum_nodes(self, image: MetadataImage) -> list[Node]:
+        """Where each of them is found: as it registered; a voter that is no broker, as the voters' record says."""
         known = self._quorum.describe()
-        found = (image.brokers.get(each.node_id) for each in (*known.voters, *known.observers))
-        return [
-            Node(
-                node_id=broker.id,
-                listeners=[Listener(name=each.name, host=each.host, port=each.port) for each in broker.listeners],
-            )
-            for broker in found
-            if broker is not None
-        ]
+        nodes: list[Node] = []
+        for each in (*known.voters, *known.observers):
+            broker, address = image.brokers.get(each.node_id), self._quorum.voters.address_of(each.node_id)
+            if broker is not None:
+                listeners = [Listener(name=one.name, host=one.host, port=one.port) for one in broker.listeners]
+            elif address is not None:
+                listeners = [Listener(name=LISTENER, host=address.host, port=address.port)]
+            else:
+                continue
+            nodes.append(Node(node_id=each.node_id, listeners=listeners))
+        return nodes
 
     # DescribeLogDirs
 

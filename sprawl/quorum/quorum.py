@@ -55,6 +55,8 @@ log = logging.getLogger(__name__)
 Subscriber = Callable[[MetadataImage, MetadataImage], None]
 _ASK_PATIENCE: Final = 1.0
 """Seconds for an answer to a vote or an announcement."""
+_OBSERVED: Final = 300.0
+"""Seconds: who has not fetched for so long observes no more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -523,14 +525,15 @@ class MetadataQuorum:
             if key == self._me:
                 return ReplicaState(key.node_id, key.directory_id, self._log.end_offset, now_ms, now_ms)
             known = raft.progress.get(key)
-            if known is None:
+            if known is None or known.end_offset < 0:
                 return ReplicaState(key.node_id, key.directory_id, -1, -1, -1)
             fetched, caught_up = (
-                now_ms - int((now - each) * 1000) for each in (known.last_fetch, known.last_caught_up)
+                now_ms - int((now - each) * 1000) if each else -1 for each in (known.last_fetch, known.last_caught_up)
             )
             return ReplicaState(key.node_id, key.directory_id, known.end_offset, fetched, caught_up)
 
-        observers = sorted(raft.progress.keys() - self.voters.keys)
+        heard_of = {key for key, known in raft.progress.items() if now - known.last_fetch <= _OBSERVED}
+        observers = sorted(heard_of - self.voters.keys)
         return QuorumDescription(
             leader_id=raft.leader_id,
             epoch=raft.epoch,

@@ -8,6 +8,7 @@ is full. `failed` completes when the node must not go on: a write or sync went w
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 import posixpath
 from collections.abc import Callable
@@ -187,16 +188,21 @@ class LogManager:
 
     def set_aside(self, directory: PartitionDirectory) -> None:
         """A directory that no topic claims any more: kept, under a name that says so, for the operator to remove."""
-        aside = f"{directory.path}.{uuid_text(directory.topic_id)}{STRAY}"
+        aside = self._unused(f"{directory.path}.{uuid_text(directory.topic_id)}", STRAY)
         log_.warning("%s belongs to no topic of this cluster; set aside as %s", directory.path, aside)
         self._files.rename(directory.path, aside)
         self._files.sync_dir(self._directory)
 
     def _delete_directory(self, path: str, topic_id: UUID, delay_ms: int) -> None:
-        doomed = f"{path}.{uuid_text(topic_id)}{DELETED}"
+        doomed = self._unused(f"{path}.{uuid_text(topic_id)}", DELETED)
         self._files.rename(path, doomed)
         self._files.sync_dir(self._directory)
         self._later(delay_ms, lambda: self._files.remove_tree(doomed))
+
+    def _unused(self, path: str, ending: str) -> str:
+        """A replica may come and go again before what it left the last time is gone."""
+        names = itertools.chain([path + ending], (f"{path}.{number}{ending}" for number in itertools.count(1)))
+        return next(name for name in names if not self._files.exists(name))
 
     def _later(self, delay_ms: int, work: Callable[[], None]) -> None:
         async def remove() -> None:
