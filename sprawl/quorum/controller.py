@@ -38,6 +38,8 @@ from sprawl_protocol.errors import ApiError, ErrorCode
 log = logging.getLogger(__name__)
 
 PRODUCER_ID_BLOCK: Final = 1000
+_SUSPECTED_BEATS: Final = 1.5
+"""A broker that is suspected and silent for so many heartbeats' intervals is gone."""
 W = TypeVar("W")
 R = TypeVar("R")
 
@@ -74,8 +76,9 @@ class Controller:
         self._placement = placement or Spread()
         self._limits = limits or Limits()
         session = settings.static.broker_session_timeout_ms / 1000
-        self._heartbeats = Heartbeats(session)
-        self._check_interval = session / 20
+        beat = settings.static.broker_heartbeat_interval_ms / 1000
+        self._heartbeats = Heartbeats(session, _SUSPECTED_BEATS * beat)
+        self._check_interval = min(session / 20, beat / 4)
         self.voters = VoterChanges(
             quorum,
             runtime.clock,
@@ -205,8 +208,12 @@ class Controller:
         return await self._each(wishes, decide, outcome)
 
     def suspect(self, broker_id: int) -> None:
-        """Gossip does not hear of it: it has less time left to show that it is alive."""
-        self._heartbeats.suspect(broker_id, self._runtime.clock.monotonic())
+        """Nobody hears of it: it is fenced once a heartbeat is missing, without the rest of its session."""
+        self._heartbeats.suspect(broker_id)
+
+    def clear(self, broker_id: int) -> None:
+        """It is heard of again."""
+        self._heartbeats.clear(broker_id)
 
     async def run(self) -> None:
         """Fence whoever is not heard of, for as long as this node leads. Ends with the node."""
