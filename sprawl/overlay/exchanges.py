@@ -1,7 +1,9 @@
-"""Push-pulls under way, in both directions, each a task in the gossip's group.
+"""Push-pulls under way, in both directions: the ones that this node begins, each a task in the gossip's group, and the
+ones that others begin.
 
-In: whom to exchange with, connections that come in. Out: what they bring goes to `Swim`; what goes wrong is complained
-of now and then. Bounded: so many at once, so many seconds each, and none twice with the same node at a time.
+In: whom to exchange with, frames that come in. Out: what they bring goes to `Swim`; what goes wrong is complained of
+now and then. Bounded: so many at once, so many seconds each, and none twice with the same node at a time. They travel
+over the port where a node serves its clients, as SaslAuthenticate requests under a mechanism of their own.
 """
 
 from __future__ import annotations
@@ -15,11 +17,17 @@ from sprawl.overlay.addresses import Addresses
 from sprawl.overlay.complaints import Complaints
 from sprawl.overlay.members import State
 from sprawl.overlay.messages import Snapshot
-from sprawl.overlay.pushpull import FIRST_LIMIT, Credentials, MetItself, Unwelcome, answer, offer
-from sprawl.overlay.stream import Stream, StreamBroken
+from sprawl.overlay.pushpull import Answering, Credentials, Garbled, MetItself, Unwelcome, offer
 from sprawl.overlay.swim import Swim
 from sprawl.runtime import Runtime
-from sprawl.security.peers import PeerIdentity, PeerRefused
+from sprawl.security.peers import GOSSIP_MECHANISM, PeerIdentity, PeerRefused
+from sprawl.wire.client import ClientError, KafkaClient
+from sprawl_protocol.messages import (
+    SaslAuthenticateRequest,
+    SaslAuthenticateResponse,
+    SaslHandshakeRequest,
+    SaslHandshakeResponse,
+)
 
 log = logging.getLogger(__name__)
 
@@ -27,7 +35,12 @@ log = logging.getLogger(__name__)
 
 _PATIENCE: Final = 5.0
 _MOST_OUTGOING: Final = 16
-_MOST_INCOMING: Final = 32
+_HANDSHAKE_VERSION: Final = 1
+_AUTHENTICATE_VERSION: Final = 2
+
+
+class NoGossipThere(Exception):
+    """What is there is a node that does not gossip, or not yet; or no node at all."""
 
 
 class Exchanges:
@@ -50,7 +63,6 @@ class Exchanges:
         self._complaints = complaints
         self._touched = touched
         self._outgoing: set[tuple[str, int]] = set()
-        self._incoming: set[Stream] = set()
 
     def begin(self, host: str, port: int, node_id: int) -> None:
         """With a node that is known. Not if there is no room: the next occasion comes."""
@@ -66,21 +78,17 @@ class Exchanges:
             await self._exchange(host, port)
         except MetItself:
             return False
-        except (OSError, ValueError, StreamBroken, Unwelcome) as problem:
+        except Unwelcome as problem:
             self._complain(f"cannot join by {host}:{port}", problem)
+        except _FAILURES as problem:
+            log.debug("gossip: nobody to join at %s:%d yet: %s", host, port, problem)
         return True
 
-    def accept(self) -> asyncio.Protocol:
-        stream = Stream(FIRST_LIMIT)
-        if len(self._incoming) >= _MOST_INCOMING:
-            return NoRoom()
-        self._incoming.add(stream)
-        self._group.create_task(self._answered(stream), name="gossip push-pull, incoming")
-        return stream
-
-    def close(self) -> None:
-        for stream in list(self._incoming):
-            stream.abort()
+    def accept(self, client_host: str) -> Incoming:
+        return Incoming(
+            Answering(self._mine, self._welcome, self._merged),
+            lambda problem: self._complain(f"refused a node at {client_host}", problem),
+        )
 
     def _start(self, host: str, port: int, work: Coroutine[Any, Any, None]) -> None:
         if (host, port) in self._outgoing or len(self._outgoing) >= _MOST_OUTGOING:
@@ -93,20 +101,35 @@ class Exchanges:
     async def _with_member(self, host: str, port: int, node_id: int) -> None:
         try:
             await self._exchange(host, port)
-        except (OSError, ValueError, StreamBroken) as problem:
+        except _FAILURES as problem:
             log.debug("gossip: no push-pull with node %d at %s:%d: %s", node_id, host, port, problem)
         except Unwelcome as problem:
             self._complain(f"no push-pull with node {node_id} at {host}:{port}", problem)
 
     async def _exchange(self, host: str, port: int) -> None:
-        stream: Stream | None = None
-        try:
-            async with asyncio.timeout(_PATIENCE):
-                _, stream = await self._runtime.network.connect(lambda: Stream(FIRST_LIMIT), host, port)
-                server, theirs = await offer(stream, self._mine, self._swim.snapshot)
-        finally:
-            if stream is not None:
-                stream.close()
+        client = KafkaClient(self._runtime, client_id=f"gossip-{self._mine.identity.node_id}", timeout=_PATIENCE)
+        found: list[tuple[PeerIdentity, Snapshot]] = []
+
+        async def exchange() -> None:
+            offered = await client.request(
+                SaslHandshakeRequest(mechanism=GOSSIP_MECHANISM), _HANDSHAKE_VERSION, expect=SaslHandshakeResponse
+            )
+            if offered.error_code:
+                raise NoGossipThere("what is there does not gossip, or not yet")
+            found.append(await offer(say, self._mine, self._swim.snapshot))
+
+        async def say(frame: bytes) -> bytes:
+            answer = await client.request(
+                SaslAuthenticateRequest(auth_bytes=frame), _AUTHENTICATE_VERSION, expect=SaslAuthenticateResponse
+            )
+            if answer.error_code:
+                raise NoGossipThere(answer.error_message or f"error {answer.error_code}")
+            return bytes(answer.auth_bytes)
+
+        async with asyncio.timeout(_PATIENCE):
+            await client.connect(host, port, authenticate=exchange)
+        client.abort()
+        ((server, theirs),) = found
         now = self._runtime.clock.monotonic()
         self._swim.merge(theirs, now)
         if self._swim.reached(server.node_id, now) and self._complaints.due(("udp", server.node_id), now):
@@ -117,30 +140,16 @@ class Exchanges:
             )
         self._touched()
 
-    async def _answered(self, stream: Stream) -> None:
-        try:
-            async with asyncio.timeout(_PATIENCE):
-                await stream.opened.wait()
-                await answer(stream, self._mine, self._welcome, self._merged)
-        except (StreamBroken, TimeoutError) as problem:
-            log.debug("gossip: push-pull from %s: %s", stream.remote_host, problem)
-        except MetItself:
-            pass
-        except Unwelcome as problem:
-            self._complain(f"refused a node at {stream.remote_host}", problem)
-        finally:
-            self._incoming.discard(stream)
-            stream.close()
-
     async def _resolved(self, host: str, port: int, addresses: Addresses) -> None:
         try:
             async with asyncio.timeout(_PATIENCE):
-                _, stream = await self._runtime.network.connect(lambda: Stream(FIRST_LIMIT), host, port)
+                transport, _ = await self._runtime.network.connect(asyncio.Protocol, host, port)
         except (OSError, ValueError) as problem:
             log.debug("gossip: %s:%d: %s", host, port, problem)
         else:
-            addresses.learn(host, stream.remote_host)
-            stream.close()
+            found = transport.get_extra_info("peername")
+            addresses.learn(host, str(found[0]) if found else "")
+            transport.close()
 
     def _welcome(self, client: PeerIdentity) -> None:
         """Nobody gets in under the id of a node that is alive. Raises `PeerRefused`."""
@@ -162,8 +171,28 @@ class Exchanges:
             log.warning("gossip: %s: %s (%d times)", what, str(problem) or type(problem).__name__, times)
 
 
-class NoRoom(asyncio.Protocol):
-    """Who connects is let go at once."""
+class Incoming:
+    """A push-pull that another node has begun: frame by frame."""
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        transport.close()
+    def __init__(self, answering: Answering, complain: Callable[[Unwelcome], None]) -> None:
+        self._answering = answering
+        self._complain = complain
+
+    @property
+    def client(self) -> PeerIdentity | None:
+        """Who the other has proved to be."""
+        return self._answering.client
+
+    def reply(self, frame: bytes) -> bytes:
+        """Raises `PeerRefused` for what is no part of a push-pull."""
+        try:
+            answer = self._answering.reply(frame)
+        except Garbled as problem:
+            raise PeerRefused(f"no push-pull: {problem}") from problem
+        refusal = self._answering.refusal
+        if refusal is not None and not isinstance(refusal, MetItself):
+            self._complain(refusal)
+        return answer
+
+
+_FAILURES: Final = (OSError, ValueError, ClientError, Garbled, NoGossipThere)

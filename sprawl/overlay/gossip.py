@@ -1,11 +1,13 @@
 """Gossip on the network: the sockets, timers and tasks around `Swim`.
 
-In: seeds, this node's digest. Out: who is there, how loaded they are, events. One port, UDP for packets and TCP for
-push-pull. It hints; nothing may be decided on it. Every task has one owner, the group in `_run`, and ends with `stop`.
+In: seeds, this node's digest, push-pulls that other nodes begin. Out: who is there, how loaded they are, events. UDP on
+the port where the node is served by TCP; push-pulls come in through `accept`, by whoever listens there. It hints;
+nothing may be decided on it. Every task has one owner, the group in `_run`, and ends with `stop`.
 
     gossip = Gossip(runtime, me, cluster_id, secret, host, port)
-    gossip.on_event = controller.hint          # called on the loop; must not block
-    await gossip.start([("10.0.0.1", 9094)])
+    gossip.on_event = note                     # called on the loop; must not block
+    gossip.look_for([("10.0.0.1", 9092)])
+    await gossip.start()
     ...
     await gossip.stop()                        # says goodbye
 """
@@ -14,10 +16,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
 import logging
+import math
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Final
 
@@ -26,12 +28,12 @@ from sprawl.overlay.addresses import Addresses
 from sprawl.overlay.complaints import Complaints
 from sprawl.overlay.digest import Digest
 from sprawl.overlay.envelope import Envelope, Reason, Refused
-from sprawl.overlay.exchanges import Exchanges, NoRoom
+from sprawl.overlay.exchanges import Exchanges, Incoming
 from sprawl.overlay.lifeguard import SwimSettings
 from sprawl.overlay.members import Event, Member, Peer, State, What, life_at
 from sprawl.overlay.packets import check, decode, encode
 from sprawl.overlay.swim import Swim
-from sprawl.runtime import Datagram, Listener, Runtime
+from sprawl.runtime import Datagram, Runtime
 from sprawl_protocol.errors import ProtocolError
 
 log = logging.getLogger(__name__)
@@ -45,7 +47,6 @@ _FAREWELL: Final = 4
 _ALONE_PAUSE: Final = 1.0
 _SEED_PAUSE: Final = 60.0
 """Between looks for a seed that is not among the members: the other half of a cluster long split."""
-_PORT_ATTEMPTS: Final = 16
 _USUAL: Final = frozenset({Reason.REPLAYED, Reason.TOO_OLD, Reason.OTHER_LIFE, Reason.EARLIER_LIFE})
 """What networks and restarts bring about by themselves."""
 
@@ -61,7 +62,7 @@ class Gossip:
         port: int,
         settings: SwimSettings | None = None,
     ) -> None:
-        """`host` and `port` are what to bind; `me` says where others find this node. Port 0 picks one, and is told.
+        """`host` and `port` are what to bind; `me` says where others find this node, by UDP and by TCP.
 
         `me` needs no life: each `start` begins a new one. Raises `ValueError` for a member that packets can't hold.
         """
@@ -77,13 +78,15 @@ class Gossip:
         self._addresses = Addresses()
         self._complaints = Complaints()
         self._wake = asyncio.Event()
+        self._silent = asyncio.Event()
+        """It has left, and has nothing to say any more."""
         self._due = 0.0
         self._running: asyncio.Task[None] | None = None
         self._swim: Swim
         self._envelope: Envelope
         self._exchanges: Exchanges | None = None
         self._datagram: Datagram
-        self._listener: Listener
+        self._seeds: list[Address] = []
         self.on_event: Callable[[Event], None] = _ignore
         self.refused: Counter[Reason] = Counter()
         """Packets that were not for us, since the node's start."""
@@ -92,16 +95,16 @@ class Gossip:
 
     # -- life -------------------------------------------------------------------------------------------------------
 
-    async def start(self, seeds: Sequence[Address] = ()) -> int:
-        """Bind and begin; seeds are looked for from now on, as long as it takes. The port. Raises `OSError`."""
-        port = await self._bind()
+    async def start(self) -> None:
+        """Bind and begin. Raises `OSError`."""
+        self._datagram = await self._runtime.network.datagram(self._host, self._port)
         clock = self._runtime.clock
         life = life_at(clock.wall_ms(), int.from_bytes(self._runtime.token_bytes(8), "big"))
-        me = replace(self._me, gossip_port=self._me.gossip_port or port, life=life, incarnation=0)
+        me = replace(self._me, life=life, incarnation=0)
         self._swim = Swim(me, self._settings, self._rng, clock.monotonic())
         self._envelope = Envelope(self._secret, self._cluster_id, me.node_id, life)
-        self._running = asyncio.create_task(self._run(list(seeds)), name="gossip")
-        return port
+        self._silent.clear()
+        self._running = asyncio.create_task(self._run(), name="gossip")
 
     async def stop(self, *, leave: bool = True) -> None:
         """Say goodbye, unless not to `leave`, and end every task."""
@@ -111,34 +114,33 @@ class Gossip:
         if leave and not running.done():
             self._swim.leave(self._now())
             self._wake.set()
-            await asyncio.sleep(_FAREWELL * self._settings.gossip_interval)
+            await self._farewell()
         running.cancel()
         await asyncio.wait([running])
         self._close()
         if not running.cancelled():
             running.exception()  # it is in the log
 
+    async def _farewell(self) -> None:
+        """Until the word is spread, and not for long."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_FAREWELL * self._settings.gossip_interval):
+                await self._silent.wait()
+
     async def failed(self) -> None:
         """Returns never, or raises what only a bug can bring about."""
         if self._running is not None:
             await asyncio.shield(self._running)
 
-    async def _bind(self) -> int:
-        """UDP and TCP on the same port."""
-        network = self._runtime.network
-        for attempt in range(_PORT_ATTEMPTS):
-            self._datagram = await network.datagram(self._host, self._port)
-            try:
-                self._listener = await network.listen(self._accept, self._host, self._datagram.port)
-            except OSError as problem:
-                self._datagram.close()
-                if self._port or problem.errno != errno.EADDRINUSE or attempt + 1 == _PORT_ATTEMPTS:
-                    raise
-            else:
-                return self._datagram.port
-        raise AssertionError("the last attempt returns or raises")
+    def look_for(self, seeds: Iterable[Address]) -> None:
+        """Nodes are, or have been, at these addresses: who is not known is looked for, as long as it takes."""
+        self._seeds = list(dict.fromkeys(seeds))
 
-    async def _run(self, seeds: list[Address]) -> None:
+    def accept(self, client_host: str) -> Incoming | None:
+        """A push-pull that another node begins; None if this node does not gossip now."""
+        return None if self._exchanges is None else self._exchanges.accept(client_host)
+
+    async def _run(self) -> None:
         try:
             async with asyncio.TaskGroup() as group:
                 exchanges = Exchanges(
@@ -147,7 +149,7 @@ class Gossip:
                 self._exchanges = exchanges
                 group.create_task(self._receive(exchanges), name="gossip packets")
                 group.create_task(self._tick(exchanges), name="gossip timers")
-                group.create_task(self._seek(seeds, exchanges), name="gossip seeds")
+                group.create_task(self._seek(exchanges), name="gossip seeds")
         except Exception:
             log.exception("gossip has failed; this node no longer knows who is there")
             raise
@@ -155,11 +157,8 @@ class Gossip:
             self._close()
 
     def _close(self) -> None:
-        self._listener.close()
         self._datagram.close()
-        if self._exchanges is not None:
-            self._exchanges.close()
-            self._exchanges = None
+        self._exchanges = None
 
     # -- what is known ----------------------------------------------------------------------------------------------
 
@@ -239,6 +238,8 @@ class Gossip:
                 await self._datagram.send(packet, address, peer.port)
         if swim.next_due < self._due:
             self._wake.set()
+        if swim.left and swim.next_due == math.inf:
+            self._silent.set()
 
     def _happened(self, event: Event) -> None:
         member = event.member
@@ -270,22 +271,20 @@ class Gossip:
             self._swim.tick(now)
             await self._flush(exchanges)
 
-    async def _seek(self, seeds: list[Address], exchanges: Exchanges) -> None:
+    async def _seek(self, exchanges: Exchanges) -> None:
         """Find the cluster, and find it again should this node ever be alone or a seed be missing."""
+        mine: set[Address] = set()
         while True:
             present = {(one.host, one.gossip_port) for one, state in self.members() if state.present}
             alone = len(present) == 1
-            missing = [seed for seed in seeds if seed not in present]
+            missing = [seed for seed in self._seeds if seed not in present and seed not in mine]
             if missing:
                 for host, port in missing if alone else [self._rng.choice(missing)]:
                     if not await exchanges.with_seed(host, port):
-                        seeds.remove((host, port))
+                        mine.add((host, port))
                 await self._flush(exchanges)
             pause = _ALONE_PAUSE if alone else _SEED_PAUSE
             await asyncio.sleep(pause * (0.5 + self._rng.random()))
-
-    def _accept(self) -> asyncio.Protocol:
-        return NoRoom() if self._exchanges is None else self._exchanges.accept()
 
     def _now(self) -> float:
         return self._runtime.clock.monotonic()

@@ -1,8 +1,9 @@
 """Push-pull: two nodes tell each other over TCP all they know, after each has proved that it is of the cluster.
 
-In: a stream, who this node is, its snapshot. Out: who the other is and what it knows, or `Unwelcome` with what is
-wrong; both sides are told. The proof is that of security/peers.py; what follows is sealed under keys that only this
-connection has.
+In: frames and answers to them, who this node is, its snapshot. Out: who the other is and what it knows, or `Unwelcome`
+with what is wrong; both sides are told. The proof is that of security/peers.py; what follows is sealed under keys that
+only this conversation has. Each frame has one answer, so that it can travel in requests of Kafka's protocol
+(exchanges.py), over the port where a node serves its clients.
 
     client                                         server
     hello                                  ------>
@@ -16,7 +17,7 @@ connection has.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -26,7 +27,6 @@ from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 from sprawl.overlay.keys import expand, extract
 from sprawl.overlay.messages import Snapshot
 from sprawl.overlay.packets import MAX_SNAPSHOT_BYTES, decode_snapshot, encode_snapshot
-from sprawl.overlay.stream import Stream, StreamBroken
 from sprawl.security.peers import (
     MAX_MESSAGE_BYTES,
     NONCE_BYTES,
@@ -38,14 +38,15 @@ from sprawl.security.peers import (
 )
 from sprawl_protocol.errors import ProtocolError
 
-FIRST_LIMIT: Final = MAX_MESSAGE_BYTES + 1
-"""Of a frame before the other side has proved anything."""
 _TAG_BYTES: Final = 16
 _LABEL: Final = b"sprawl gossip push-pull"
 _CLIENT_NONCE: Final = bytes(12)
 _SERVER_NONCE: Final = bytes(11) + b"\x01"
 _YES: Final = b"\x00"
 _NO: Final = b"\x01"
+
+Say = Callable[[bytes], Awaitable[bytes]]
+"""Sends a frame and gives the answer to it."""
 
 
 class Unwelcome(Exception):
@@ -56,6 +57,10 @@ class MetItself(Unwelcome):
     """The other is this node: one of its seeds is its own address."""
 
 
+class Garbled(Exception):
+    """What came is nothing that a push-pull can go on with."""
+
+
 @dataclass(frozen=True, slots=True)
 class Credentials:
     identity: PeerIdentity
@@ -63,75 +68,104 @@ class Credentials:
     token_bytes: Callable[[int], bytes]
 
 
-async def offer(stream: Stream, mine: Credentials, snapshot: Callable[[], Snapshot]) -> tuple[PeerIdentity, Snapshot]:
-    """The side that connected. Raises `Unwelcome`, `StreamBroken`."""
+async def offer(say: Say, mine: Credentials, snapshot: Callable[[], Snapshot]) -> tuple[PeerIdentity, Snapshot]:
+    """The side that connected. Raises `Unwelcome`, `Garbled`, and what `say` raises."""
     handshake = PeerClientHandshake(mine.identity, mine.secret, mine.token_bytes(NONCE_BYTES))
     hello = handshake.hello()
-    await stream.write(hello)
-    challenge = _accepted(await stream.read())
+    challenge = _accepted(await say(hello))
     try:
         proof = handshake.answer(challenge)
-        await stream.write(proof)  # even to one that is not believed, so that it learns what is wrong
-        verdict = await stream.read()
+        verdict = await say(proof)  # even to one that is not believed, so that it learns what is wrong
         server = handshake.server()
     except PeerRefused as problem:
         raise _unwelcome(problem) from problem
     _accepted(verdict)
     cipher = _cipher(mine, hello, challenge, proof)
-    await stream.write(cipher.encrypt(_CLIENT_NONCE, encode_snapshot(snapshot()), None))
-    return server, await _snapshot_from(stream, cipher, _SERVER_NONCE)
+    answer = await say(cipher.encrypt(_CLIENT_NONCE, encode_snapshot(snapshot()), None))
+    return server, _snapshot_in(answer, cipher, _SERVER_NONCE)
 
 
-async def answer(
-    stream: Stream,
-    mine: Credentials,
-    welcome: Callable[[PeerIdentity], None],
-    merged: Callable[[PeerIdentity, Snapshot], Snapshot],
-) -> None:
-    """The side that was connected to. `welcome` may still raise `PeerRefused`; `merged` takes what the other knows and
-    gives what it is to know. Raises `Unwelcome`, `StreamBroken`."""
-    hello = await stream.read()
-    handshake = PeerServerHandshake(mine.identity, mine.secret, mine.token_bytes(NONCE_BYTES))
-    try:
-        challenge = handshake.challenge(hello)
-        await stream.write(_YES + challenge)
-        proof = await stream.read()
-        client = handshake.accept(proof)
-        welcome(client)
-    except PeerRefused as problem:
-        await stream.write(_NO + str(problem).encode()[:MAX_MESSAGE_BYTES])
-        raise _unwelcome(problem) from problem
-    await stream.write(_YES)
-    cipher = _cipher(mine, hello, challenge, proof)
-    theirs = await _snapshot_from(stream, cipher, _CLIENT_NONCE)
-    await stream.write(cipher.encrypt(_SERVER_NONCE, encode_snapshot(merged(client, theirs)), None))
+class Answering:
+    """The side that was connected to: `reply` to three frames. What it refuses, it says to the other and in `refusal`.
+
+    `welcome` may still raise `PeerRefused`; `merged` takes what the other knows and gives what it is to know.
+    """
+
+    def __init__(
+        self,
+        mine: Credentials,
+        welcome: Callable[[PeerIdentity], None],
+        merged: Callable[[PeerIdentity, Snapshot], Snapshot],
+    ) -> None:
+        self._mine = mine
+        self._welcome = welcome
+        self._merged = merged
+        self._handshake = PeerServerHandshake(mine.identity, mine.secret, mine.token_bytes(NONCE_BYTES))
+        self._said: tuple[bytes, bytes] = b"", b""
+        self._cipher: ChaCha20Poly1305 | None = None
+        self.client: PeerIdentity | None = None
+        """Who the other has proved to be."""
+        self.refusal: Unwelcome | None = None
+        self.over = False
+        """Nothing more is answered."""
+
+    def reply(self, frame: bytes) -> bytes:
+        """Raises `Garbled`."""
+        if self.over:
+            raise Garbled("this push-pull is over")
+        try:
+            if self._cipher is not None:
+                self.over = True
+                return self._exchanged(frame, self._cipher)
+            return _YES + (self._proved(frame) if self._handshake.begun else self._challenge(frame))
+        except PeerRefused as problem:
+            self.over = True
+            self.refusal = _unwelcome(problem)
+            return _NO + str(problem).encode()[:MAX_MESSAGE_BYTES]
+
+    def _challenge(self, hello: bytes) -> bytes:
+        challenge = self._handshake.challenge(hello)
+        self._said = hello, challenge
+        return challenge
+
+    def _proved(self, proof: bytes) -> bytes:
+        client = self._handshake.accept(proof)
+        self._welcome(client)
+        self.client = client
+        self._cipher = _cipher(self._mine, *self._said, proof)
+        return b""
+
+    def _exchanged(self, sealed: bytes, cipher: ChaCha20Poly1305) -> bytes:
+        assert self.client is not None, "there are no keys before the proof"
+        theirs = _snapshot_in(sealed, cipher, _CLIENT_NONCE)
+        return cipher.encrypt(_SERVER_NONCE, encode_snapshot(self._merged(self.client, theirs)), None)
 
 
 def _unwelcome(problem: PeerRefused) -> Unwelcome:
     return (MetItself if isinstance(problem, ConnectedToItself) else Unwelcome)(str(problem))
 
 
-async def _snapshot_from(stream: Stream, cipher: ChaCha20Poly1305, nonce: bytes) -> Snapshot:
-    stream.limit = MAX_SNAPSHOT_BYTES + _TAG_BYTES
-    sealed = await stream.read()
+def _snapshot_in(sealed: bytes, cipher: ChaCha20Poly1305, nonce: bytes) -> Snapshot:
+    if len(sealed) > MAX_SNAPSHOT_BYTES + _TAG_BYTES:
+        raise Garbled(f"a snapshot of {len(sealed)} bytes; {MAX_SNAPSHOT_BYTES} is the limit")
     try:
         return decode_snapshot(cipher.decrypt(nonce, sealed, None))
     except InvalidTag:
-        raise StreamBroken("what came was changed on its way") from None
+        raise Garbled("what came was changed on its way") from None
     except ProtocolError as problem:
-        raise StreamBroken(f"no snapshot: {problem}") from problem
+        raise Garbled(f"no snapshot: {problem}") from problem
 
 
 def _accepted(frame: bytes) -> bytes:
     if frame[:1] == _NO:
-        raise Unwelcome(frame[1:].decode("utf-8", "replace"))
+        raise Unwelcome("".join(filter(str.isprintable, frame[1:].decode("utf-8", "replace"))))
     if frame[:1] != _YES:
-        raise StreamBroken("what is there does not speak gossip")
+        raise Garbled("what is there does not speak gossip")
     return frame[1:]
 
 
 def _cipher(mine: Credentials, hello: bytes, challenge: bytes, proof: bytes) -> ChaCha20Poly1305:
-    """Both nonces are in what was said, so no two connections have the same key."""
+    """Both nonces are in what was said, so no two conversations have the same key."""
     said = hashlib.sha256()
     for part in (hello, challenge, proof):
         said.update(len(part).to_bytes(4, "big") + part)

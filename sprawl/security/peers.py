@@ -28,6 +28,8 @@ from sprawl_protocol.message import Struct, binary, field, int32, string
 from sprawl_protocol.primitives import Buffer
 
 MECHANISM: Final = "SPRAWL-PEER"
+GOSSIP_MECHANISM: Final = "SPRAWL-GOSSIP"
+"""The same proof, and then a push-pull (overlay/pushpull.py), which ends the conversation."""
 NONCE_BYTES: Final = 32
 MAX_MESSAGE_BYTES: Final = 512
 _CLIENT: Final = b"sprawl peer handshake, client"

@@ -15,7 +15,7 @@ from sprawl.overlay.messages import MAX_DIGEST_BYTES
 from sprawl_protocol.errors import ProtocolError
 
 HOT = tuple(HotPartition(UUID(int=2**127 + one), one, 1024.0 * (100 - one)) for one in range(MOST_PARTITIONS))
-DIGEST = Digest(0.734, 5 * 2**20, 7 * 2**20, 0.25, 2**20, 12.0, HOT)
+DIGEST = Digest(0.734, 5 * 2**20, 7 * 2**20, 25 * 2**30, 2**20, 12.0, HOT)
 
 
 def test_what_was_measured_comes_out_again() -> None:
@@ -31,13 +31,23 @@ def test_only_the_hottest_partitions_travel() -> None:
     assert decode(encode(more)).hottest == HOT
 
 
-@given(st.builds(Digest, st.floats(), st.floats(), st.floats(), st.floats(), st.floats(), st.floats()))
+@given(st.builds(Digest, *[st.none() | st.floats()] * 6))
 def test_odd_measurements_become_the_ends_of_the_range(digest: Digest) -> None:
     found = decode(encode(digest))
-    assert 0 <= found.cpu <= 1
-    assert 0 <= found.disk_free <= 1
-    assert 0 <= found.net_in < 2**42
-    assert 0 <= found.loop_lag_ms < 2**16
+    for told, known, most in (
+        (digest.cpu, found.cpu, 1),
+        (digest.net_in, found.net_in, 2**42),
+        (digest.disk_free, found.disk_free, 2**52),
+        (digest.loop_lag_ms, found.loop_lag_ms, 2**16),
+    ):
+        assert (known is None) == (told is None or told != told)
+        assert known is None or 0 <= known <= most
+
+
+def test_what_is_not_known_stays_unknown_and_what_is_nought_stays_nought() -> None:
+    assert decode(encode(Digest())) == Digest()
+    idle = Digest(0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
+    assert decode(encode(idle)) == idle
 
 
 @given(st.binary(max_size=400))
