@@ -154,6 +154,7 @@ class Partition:
         self.log.on_written = None
         self.log.on_rejected = None
         self._refuse_all(reason)
+        self._let_look_again()
         self._wake_all()
 
     def _refuse_unless_leading(self) -> None:
@@ -320,6 +321,7 @@ class Partition:
         """Wait until everything appended so far is durable here. Raises `ApiError` if it will not be."""
         target = self.log.log_end_offset
         while self.log.durable_offset < min(target, self.log.log_end_offset):
+            self._refuse_if_closed()
             waiting: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             self._awaiting_durable.append((target, waiting))
             await waiting

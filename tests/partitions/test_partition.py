@@ -215,3 +215,15 @@ async def test_a_new_leader_is_established_once_it_knows_what_was_committed(tmp_
         led.fetched_by(2, 1, 1)
         await waiting
         assert led.established
+
+
+async def test_who_waits_for_a_replica_to_be_durable_is_told_that_it_is_no_longer_kept(tmp_path: Path) -> None:
+    async with partition(tmp_path, sprawl_durability="fsync") as led:
+        send(led, all_replicas=False)
+        assert led.log.durable_offset == 0
+        before = asyncio.create_task(led.durable())
+        await asyncio.sleep(0)
+        led.close(ApiError(ErrorCode.NOT_LEADER_OR_FOLLOWER, "it is kept elsewhere"))
+        for waiting in (before, led.durable()):
+            with pytest.raises(ApiError, match="kept elsewhere"):
+                await asyncio.wait_for(waiting, 10)
