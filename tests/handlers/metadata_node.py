@@ -10,7 +10,9 @@ from sprawl.handlers.api_versions import ApiVersionsHandlers
 from sprawl.handlers.cluster import ClusterHandlers
 from sprawl.handlers.configs import ConfigHandlers
 from sprawl.handlers.context import Handler
+from sprawl.handlers.membership import MembershipHandlers
 from sprawl.handlers.metadata import MetadataHandlers
+from sprawl.handlers.reassignments import ReassignmentHandlers
 from sprawl.handlers.topics import TopicHandlers
 from sprawl.routing.endpoints import Endpoints
 from sprawl.runtime.simulated import Simulation
@@ -54,6 +56,8 @@ def serve(
             ConfigHandlers(member.controller, lambda: quorum.image, member.settings, access),
             MetadataHandlers(member.controller, lambda: quorum.image, config, endpoints, access, settled),
             ClusterHandlers(quorum, member.manager, node.runtime.files, endpoints, access),
+            ReassignmentHandlers(member.controller, lambda: quorum.image, access),
+            MembershipHandlers(member.controller, quorum, access),
             ApiVersionsHandlers(lambda: served.routes, lambda: quorum.image, quorum.node_id),
         )
         for family in families:
