@@ -28,7 +28,7 @@ class ObjectInfo:
     key: str
     size: int
     etag: str
-    """Another one after each put; for `if_match`."""
+    """Another one for other bytes; for `if_match`."""
     modified_ms: int
     crc32c: int | None = None
     """None where the store holds none of the whole content (objects that others put)."""

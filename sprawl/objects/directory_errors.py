@@ -22,6 +22,11 @@ def told(url: str, key: str) -> Iterator[None]:
                 "Create or mount it, or change sprawl.tier.url; Sprawl makes the last directory of the path itself",
             ) from error
         raise NotFound(f"{key} in {url}") from error
+    except NotADirectoryError as error:
+        place = str(error.filename or key).rstrip("/")
+        if url.removeprefix("file://").startswith(place):
+            raise NoSuchBucket(f"{place} is a file, {url} needs a directory", "Change sprawl.tier.url") from error
+        raise InvalidKey(f"{key} cannot be in {url}: {place} is an object", "Choose another name") from error
     except PermissionError as error:
         raise AccessDenied(
             f"the operating system does not let this node touch {error.filename or key} for {url}",

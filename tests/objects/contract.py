@@ -6,7 +6,6 @@ They run against the directory on both runtimes, against a bucket in memory, and
 from __future__ import annotations
 
 import asyncio
-import random
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Final
 
