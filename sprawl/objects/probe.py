@@ -8,6 +8,7 @@ delete, and never into another cluster's place.
 
 from __future__ import annotations
 
+import contextlib
 import json
 from dataclasses import dataclass
 from typing import Final, Self
@@ -67,10 +68,8 @@ async def probe(store: ObjectStore, cluster_id: str, *, now_ms: int, trial: str)
 async def _claim(store: ObjectStore, cluster_id: str, now_ms: int) -> None:
     found = await read_marker(store)
     if found is None:
-        try:
+        with contextlib.suppress(PreconditionFailed):  # another node was first: of this cluster, it is to be hoped
             await store.put(MARKER, Marker(cluster_id, now_ms).pack(), if_absent=True)
-        except PreconditionFailed:
-            pass  # another node was first: of this cluster, it is to be hoped
         found = await read_marker(store)
     if found is None or found.cluster_id != cluster_id:
         whose = "nobody" if found is None else found.cluster_id

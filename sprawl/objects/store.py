@@ -244,7 +244,7 @@ class Store:
         """Best effort: what stays behind is in `uploads` until somebody collects it."""
         try:
             async with asyncio.timeout(self.policy.attempt):
-                await self._backend.abort_upload(upload)
+                await self.abort_upload(upload)
         except (StoreError, TimeoutError):
             pass
 
