@@ -1,6 +1,7 @@
-"""The handlers of a node, put together: which part answers which API, and what is passed on to the controller.
+"""The handlers of a node, put together: which part answers which API, and what is passed on to the controller; and
+what gossip is told of the parts.
 
-In: the parts, built and wired by `node.py`. Out: a handler by API key. Nothing is decided here.
+In: the parts, built and wired by `node.py`. Out: a handler by API key, a `Membership`. Nothing is decided here.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
+from sprawl import __version__
 from sprawl.any_node import advertised, answer_for_all
 from sprawl.config.broker import BrokerConfig, Routing
 from sprawl.config.identity import Identity
@@ -32,6 +34,10 @@ from sprawl.handlers.producers import ProducerHandlers, ProducerIdHandlers
 from sprawl.handlers.quorum import QuorumHandlers
 from sprawl.handlers.reassignments import ReassignmentHandlers
 from sprawl.handlers.topics import TopicHandlers
+from sprawl.load import Counts, LoadMeter
+from sprawl.membership import Membership
+from sprawl.overlay.digest import Digest
+from sprawl.overlay.members import Member
 from sprawl.partitions.fetch_sessions import FetchSessions
 from sprawl.partitions.isr_keeper import IsrKeeper
 from sprawl.partitions.manager import PartitionManager
@@ -141,6 +147,38 @@ def routes_of(
     if any_node:
         answer_for_all(routes, fetch, parts, clock)
     return routes
+
+
+def membership_of(
+    parts: Parts,
+    config: BrokerConfig,
+    runtime: Runtime,
+    secret: bytes,
+    bind: tuple[str, int],
+    here: tuple[str, int],
+    counts: Callable[[], Counts],
+) -> Membership:
+    """`bind`: where packets come in; `here`: where others find this node; `counts`: what the process has cost."""
+    identity, meter = parts.identity, LoadMeter()
+    rack, host = config.broker_rack or "", config.sprawl_host
+    me = Member(identity.node_id, identity.directory_id, *here, *here, rack, host, __version__)
+
+    def load() -> Digest:
+        led = (each for each in parts.partitions if each.insync is not None)
+        sizes = (((each.topic_id, each.index), each.log.size_bytes) for each in led)
+        return meter.look(runtime.clock.monotonic(), counts(), _free_bytes(runtime, config.data_dir), sizes)
+
+    seeds = [(seed.host, seed.port) for seed in config.seeds]
+    return Membership(
+        runtime, me, identity.cluster_id, secret, bind, seeds, parts.quorum, parts.controller, parts.links, load
+    )
+
+
+def _free_bytes(runtime: Runtime, directory: str) -> int | None:
+    try:
+        return runtime.files.free_bytes(directory)
+    except OSError:
+        return None
 
 
 def formation_routes(formation: Formation) -> dict[ApiKey, Handler]:

@@ -15,11 +15,11 @@ import asyncio
 import itertools
 import logging
 import math
-from collections.abc import Awaitable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AsyncExitStack
 from typing import Any
 
-from sprawl.assembly import Parts, formation_routes, routes_of
+from sprawl.assembly import Parts, formation_routes, membership_of, routes_of
 from sprawl.config.broker import BrokerConfig, Routing
 from sprawl.config.errors import ConfigError
 from sprawl.config.identity import LOCK_FILE, STATE_FILE, Identity, establish, new_secret, secret_in
@@ -30,18 +30,20 @@ from sprawl.groups.settings import GroupSettings
 from sprawl.handlers.api_versions import ApiVersionsHandlers
 from sprawl.handlers.context import Handler
 from sprawl.handlers.peers import PeerHandlers
+from sprawl.load import Counts
+from sprawl.membership import Membership
 from sprawl.observability.metrics import Registry
 from sprawl.partitions.fetchers import ReplicaFetchers
 from sprawl.partitions.isr_keeper import IsrKeeper
 from sprawl.partitions.manager import PartitionManager
-from sprawl.quorum.addresses import AddressBook, peer_address
+from sprawl.quorum.addresses import HOST_LABEL, AddressBook, host_label, peer_address
 from sprawl.quorum.any_controller import AnyController
 from sprawl.quorum.brokers import BrokerRegistration
 from sprawl.quorum.controller import Controller
 from sprawl.quorum.controller_link import ControllerLink
 from sprawl.quorum.formation import Formation
 from sprawl.quorum.identifiers import new_uuid, uuid_of
-from sprawl.quorum.image import METADATA_TOPIC, METADATA_TOPIC_ID, BrokerImage, ListenerImage, MetadataImage
+from sprawl.quorum.image import METADATA_TOPIC, METADATA_TOPIC_ID, ListenerImage, MetadataImage
 from sprawl.quorum.lifecycle import BrokerLifecycle
 from sprawl.quorum.metadata_log import MetadataLog, metadata_topic_config
 from sprawl.quorum.quorum import MetadataQuorum, SnapshotPolicy, Surroundings
@@ -85,6 +87,8 @@ class Node:
         self._dispatcher = Dispatcher(self._routes, closed=True)
         self._undo = AsyncExitStack()
         """What `stop` undoes, last things first."""
+        self.counts: Callable[[], Counts] = Counts
+        """What this process has cost so far, as far as anybody knows."""
         self._failure: asyncio.Future[str] = asyncio.get_running_loop().create_future()
 
     @property
@@ -99,7 +103,8 @@ class Node:
         me = PeerIdentity(identity.node_id, identity.directory_id, identity.cluster_id)
         secret = self._secret()
         early = ApiVersionsHandlers(self._routes.keys, lambda: MetadataImage(identity.cluster_id), identity.node_id)
-        await self._open_listeners({**PeerHandlers(me, secret, runtime).routes(), **early.routes()})
+        peers = PeerHandlers(me, secret, runtime)
+        await self._open_listeners({**peers.routes(), **early.routes()})
         seeds = [Address(seed.host, seed.port) for seed in config.seeds]
         addresses = AddressBook(identity.node_id, [seed for seed in seeds if seed != self._my_address()])
         links = PeerLinks(runtime, me, secret, addresses.pair)
@@ -132,9 +137,14 @@ class Node:
         self._run(lifecycle.run(), "heartbeats")
         self._run(parts.isr_keeper.run(), "in-sync sets")
         self._run(parts.controller.run(), "controller")
+        bind = config.endpoints[0].host, self._listeners[0].port
+        membership = membership_of(parts, config, runtime, secret, bind, self._my_pair(), self.counts)
+        self._undo.push_async_callback(membership.stop)
+        peers.push_pull = membership.push_pull
+        self._run(membership.run(), "membership")
         await lifecycle.until_active()
         await parts.partitions.settled(quorum.image.offset)
-        self._undo.push_async_callback(self._leave, lifecycle)
+        self._undo.push_async_callback(self._leave, lifecycle, membership)
         self._dispatcher.open()
         if self._is_new:
             expected = config.sprawl_expected_nodes
@@ -151,8 +161,9 @@ class Node:
         self.ready = False
         await self._undo.aclose()
 
-    async def _leave(self, lifecycle: BrokerLifecycle) -> None:
-        await lifecycle.leave(self._config.sprawl_shutdown_timeout_ms / 1000 * _DRAIN_SHARE / 2)
+    async def _leave(self, lifecycle: BrokerLifecycle, membership: Membership) -> None:
+        patience = self._config.sprawl_shutdown_timeout_ms / 1000 * _DRAIN_SHARE / 2
+        await asyncio.gather(lifecycle.leave(patience), membership.stop())
 
     async def _drain(self, logs: LogManager) -> None:
         for listener in self._listeners:
@@ -269,7 +280,7 @@ class Node:
     def _parts(self, identity: Identity, logs: LogManager, quorum: MetadataQuorum, links: PeerLinks) -> Parts:
         config, runtime, node_id = self._config, self._runtime, identity.node_id
         settings = Settings(config, node_id)
-        placement = RingPlacement(lambda: quorum.proposed, _host_of, lambda _: 1.0)
+        placement = RingPlacement(lambda: quorum.proposed, host_label, lambda _: 1.0)
         controller = Controller(quorum, settings, runtime, placement)
         link = ControllerLink(quorum, links, self._serve_here(identity), runtime.clock)
         anywhere = AnyController(quorum, controller, link)
@@ -357,7 +368,7 @@ class Node:
         )
 
     def _listener_images(self) -> tuple[ListenerImage, ...]:
-        """The addresses that clients are to use, and the one for other nodes."""
+        """The addresses that clients are to use, the one for other nodes, and which machine this is."""
         return (
             *(
                 ListenerImage(
@@ -369,6 +380,7 @@ class Node:
                 for endpoint, listener in zip(self._config.endpoints, self._listeners, strict=True)
             ),
             ListenerImage(PEER_LISTENER, *self._my_pair(), PROTOCOLS.index(self._config.endpoints[0].protocol)),
+            *([ListenerImage(HOST_LABEL, self._config.sprawl_host, 0, 0)] if self._config.sprawl_host else []),
         )
 
     def _my_pair(self) -> tuple[str, int]:
@@ -417,12 +429,6 @@ async def _completed(future: asyncio.Future[str]) -> str:
 def _address_in(image: MetadataImage, node_id: int) -> Address | None:
     broker = image.brokers.get(node_id)
     return None if broker is None else peer_address(broker)
-
-
-def _host_of(broker: BrokerImage) -> str:
-    """The machine a broker is on, as far as the image tells: by the address it has for other nodes."""
-    address = peer_address(broker)
-    return "" if address is None else address.host
 
 
 def _power_failed(state: SmallState, runtime: Runtime) -> bool:

@@ -101,6 +101,7 @@ async def _serve(config: BrokerConfig, runtime: Runtime, lifeline: int | None) -
     node = Node(config, runtime)
     running = _Running(node)
     vitals = Vitals(node.metrics)
+    node.counts = vitals.counts
     pages: StatusServer | None = None
     try:
         pages = await _serve_pages(config, runtime, running)

@@ -1,6 +1,7 @@
 """What the process itself costs, as metrics under the names every dashboard knows: CPU, memory, files, loop lag.
 
-In: a registry. Out: gauges that are read when somebody asks, and one timer that notes how late the event loop runs.
+In: a registry. Out: gauges that are read when somebody asks, one timer that notes how late the event loop runs, and
+what gossip tells the other nodes of.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import time
 from typing import Final
 
 from sprawl import __version__
+from sprawl.load import Counts
 from sprawl.observability.metrics import Registry
 
 LAG_SECONDS: Final = 1.0
@@ -30,6 +32,7 @@ class Vitals:
             registry.gauge("process_open_fds", "Open files and sockets.", _open_files)
         self._lag = registry.histogram("sprawl_loop_lag_seconds", "How late the event loop runs a timer that is due.")
         self._timer: asyncio.TimerHandle | None = None
+        self._worst_lag: float | None = None
 
     def start(self) -> None:
         self._expect(asyncio.get_running_loop())
@@ -38,12 +41,20 @@ class Vitals:
         if self._timer is not None:
             self._timer.cancel()
 
+    def counts(self) -> Counts:
+        """Of the process so far; the lag is the worst since this was asked last."""
+        lag, self._worst_lag = self._worst_lag, None
+        received, sent = _net_bytes()
+        return Counts(_cpu_seconds(), received, sent, _written_bytes(), lag)
+
     def _expect(self, loop: asyncio.AbstractEventLoop) -> None:
         due = loop.time() + LAG_SECONDS
         self._timer = loop.call_at(due, self._note, loop, due)
 
     def _note(self, loop: asyncio.AbstractEventLoop, due: float) -> None:
-        self._lag.observe(max(0.0, loop.time() - due))
+        late = max(0.0, loop.time() - due)
+        self._lag.observe(late)
+        self._worst_lag = max(late, self._worst_lag or 0.0)
         self._expect(loop)
 
 
@@ -67,6 +78,30 @@ def _resident_bytes() -> float:
 
 def _open_files() -> float:
     return len(os.listdir("/proc/self/fd")) - 1  # noqa: PTH208 - importing pathlib takes its time
+
+
+def _net_bytes() -> tuple[float | None, float | None]:
+    """Received and sent by this machine, or the part of it that this process sees, without its loopback."""
+    received = sent = 0
+    try:
+        for line in _proc("net/dev").splitlines()[2:]:
+            name, _, columns = line.partition(":")
+            if name.strip() != "lo":
+                counted = columns.split()
+                received += int(counted[0])
+                sent += int(counted[8])
+    except (OSError, ValueError, IndexError):
+        return None, None
+    return received, sent
+
+
+def _written_bytes() -> float | None:
+    """What this process has had written to disks; None where it may not know."""
+    try:
+        told = dict(line.split(": ") for line in _proc("io").splitlines())
+        return int(told["write_bytes"])
+    except (OSError, ValueError, KeyError):
+        return None
 
 
 def _proc(name: str) -> str:

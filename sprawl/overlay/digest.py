@@ -31,7 +31,7 @@ class HotPartition:
     topic_id: UUID
     partition: int
     bytes_per_s: float
-    """In and out together."""
+    """Written to its leader; what is read is not counted."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -127,10 +127,12 @@ class Gossip:
             async with asyncio.timeout(_FAREWELL * self._settings.gossip_interval):
                 await self._silent.wait()
 
-    async def failed(self) -> None:
-        """Returns never, or raises what only a bug can bring about."""
+    async def ended(self) -> None:
+        """Returns once it has been stopped. Raises what only a bug can bring about, which is in the log already."""
         if self._running is not None:
-            await asyncio.shield(self._running)
+            await asyncio.wait([running := self._running])
+            if not running.cancelled():
+                running.result()
 
     def look_for(self, seeds: Iterable[Address]) -> None:
         """Nodes are, or have been, at these addresses: who is not known is looked for, as long as it takes."""

@@ -7,10 +7,14 @@ node. Hints only: who is at an address is proved on connecting.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from typing import Final
 
 from sprawl.quorum.image import BrokerImage
 from sprawl.quorum.voters import LISTENER, Address
 
+HOST_LABEL: Final = "SPRAWL-HOST"
+"""No listener: what stands under this name, as host, is the label of the machine that the broker is on. Kafka's record
+of a broker has no other place for it."""
 Source = Callable[[int], Address | None]
 
 
@@ -18,6 +22,15 @@ def peer_address(broker: BrokerImage) -> Address | None:
     """Where the other nodes find a broker."""
     found = [each for each in broker.listeners if each.name == LISTENER] or broker.listeners[:1]
     return Address(found[0].host, found[0].port) if found else None
+
+
+def host_label(broker: BrokerImage) -> str:
+    """The machine a broker is on: as it says, or else by the address it has for other nodes."""
+    for each in broker.listeners:
+        if each.name == HOST_LABEL:
+            return each.host
+    address = peer_address(broker)
+    return "" if address is None else address.host
 
 
 class AddressBook:
