@@ -1,14 +1,18 @@
-"""The `sprawl-admin` command: noun, verb, `-o table|json`, exit codes of `sprawl.admin.session`."""
+"""The `sprawl-admin` command: noun, verb, `-o table|json`, exit codes of `sprawl.admin.session`.
+
+Clusters and topics here; partitions and the quorum in modules of their own.
+"""
 
 from __future__ import annotations
 
-import enum
-from typing import Annotated, Any, Final
+from typing import Annotated
 
 import typer
 
-from sprawl.admin.session import USAGE, Target, fail, run
-from sprawl.admin.tables import print_json, print_table
+from sprawl.admin import partition_commands, quorum_commands
+from sprawl.admin.options import LOCAL, Bootstrap, Output, OutputOption, Timeout, show, show_rows, target
+from sprawl.admin.session import USAGE, fail, run
+from sprawl.admin.tables import print_json
 
 app = typer.Typer(
     name="sprawl-admin",
@@ -22,22 +26,8 @@ cluster_app = typer.Typer(help="The cluster as a whole.", no_args_is_help=True)
 topic_app = typer.Typer(help="Topics.", no_args_is_help=True)
 app.add_typer(cluster_app, name="cluster")
 app.add_typer(topic_app, name="topic")
-
-
-class Output(enum.StrEnum):
-    TABLE = "table"
-    JSON = "json"
-
-
-Bootstrap = Annotated[
-    str,
-    typer.Option(
-        "--bootstrap", "-b", envvar="SPRAWL_BOOTSTRAP", help="Brokers to ask, in order.", metavar="HOST:PORT[,...]"
-    ),
-]
-OutputOption = Annotated[Output, typer.Option("--output", "-o", help="For people or for programs.")]
-Timeout = Annotated[float, typer.Option(help="Seconds to wait for each answer.", metavar="SECONDS", min=0.1)]
-LOCAL: Final = "127.0.0.1:9092"
+app.add_typer(partition_commands.app, name="partition")
+app.add_typer(quorum_commands.app, name="quorum")
 
 
 @cluster_app.command("describe")
@@ -50,8 +40,8 @@ def cluster_describe(
     """
     from sprawl.admin.cluster import describe_cluster
 
-    found = run(_target(bootstrap, timeout), describe_cluster)
-    _show(found, output, "brokers")
+    found = run(target(bootstrap, timeout), describe_cluster)
+    show(found, output, "brokers")
 
 
 @topic_app.command("list")
@@ -67,11 +57,8 @@ def topic_list(
     """
     from sprawl.admin.topics import list_topics
 
-    rows = run(_target(bootstrap, timeout), lambda session: list_topics(session, internal=internal))
-    if output is Output.JSON:
-        print_json(rows)
-    else:
-        print_table(rows)
+    rows = run(target(bootstrap, timeout), lambda session: list_topics(session, internal=internal))
+    show_rows(rows, output)
 
 
 @topic_app.command("create")
@@ -97,11 +84,11 @@ def topic_create(
     from sprawl.admin.topics import NewTopic, create_topic
 
     topic = NewTopic(name, partitions, replicas, dict(_pair(text) for text in settings or ()))
-    made = run(_target(bootstrap, timeout), lambda session: create_topic(session, topic))
+    made = run(target(bootstrap, timeout), lambda session: create_topic(session, topic))
     if output is Output.JSON:
         print_json(made)
     else:
-        print_table([made])
+        show_rows([made], output)
 
 
 @topic_app.command("describe")
@@ -114,8 +101,8 @@ def topic_describe(
     """
     from sprawl.admin.topics import describe_topic
 
-    found = run(_target(bootstrap, timeout), lambda session: describe_topic(session, name))
-    _show(found, output, "partitions")
+    found = run(target(bootstrap, timeout), lambda session: describe_topic(session, name))
+    show(found, output, "partitions")
 
 
 @topic_app.command("delete")
@@ -133,7 +120,7 @@ def topic_delete(
 
     if not yes:
         typer.confirm(f"Delete {', '.join(names)} and all records in them?", abort=True)
-    run(_target(bootstrap, timeout), lambda session: delete_topics(session, names))
+    run(target(bootstrap, timeout), lambda session: delete_topics(session, names))
     typer.echo(f"deleted {', '.join(names)}")
 
 
@@ -142,34 +129,11 @@ def main() -> None:
     app()
 
 
-def _target(bootstrap: str, timeout: float) -> Target:
-    return Target(tuple(part.strip() for part in bootstrap.split(",") if part.strip()), timeout)
-
-
 def _pair(text: str) -> tuple[str, str]:
     key, separator, value = text.partition("=")
     if not separator or not key:
         fail(f"{text}: a setting is KEY=VALUE, such as retention.ms=86400000.", USAGE)
     return key, value
-
-
-def _show(found: dict[str, Any], output: Output, rows: str) -> None:
-    """A few lines of facts, then the rows; or everything as JSON."""
-    if output is Output.JSON:
-        print_json(found)
-        return
-    for name, value in found.items():
-        if name == rows:
-            continue
-        if isinstance(value, dict):
-            value = ", ".join(f"{key}={text}" for key, text in value.items()) or "-"
-        typer.echo(f"{name.replace('_', ' ')}: {value}")
-    typer.echo()
-    print_table([{key: _joined(value) for key, value in row.items()} for row in found[rows]])
-
-
-def _joined(value: object) -> object:
-    return ",".join(str(item) for item in value) if isinstance(value, list) else value
 
 
 if __name__ == "__main__":
