@@ -44,3 +44,35 @@ def test_the_age_of_the_process_counts_its_imports() -> None:
     age = seconds_since_start()
     assert age is not None
     assert 0 < age < 3600
+
+
+async def test_what_gossip_tells_is_counted_where_the_system_tells_it() -> None:
+    counts = Vitals(Registry()).counts()
+    assert counts.cpu_seconds is not None
+    assert counts.cpu_seconds > 0
+    assert counts.net_in is None or counts.net_in >= 0
+    assert counts.disk_written is None or counts.disk_written >= 0
+    assert counts.loop_lag is None, "nobody has measured it yet"
+
+
+async def test_what_the_system_does_not_tell_is_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
+    def nothing(name: str) -> str:
+        raise FileNotFoundError(name)
+
+    monkeypatch.setattr(vitals, "_proc", nothing)
+    counts = Vitals(Registry()).counts()
+    assert counts.net_in is counts.net_out is counts.disk_written is None
+
+
+async def test_the_worst_lag_is_told_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(vitals, "LAG_SECONDS", 0.001)
+    watching = Vitals(Registry())
+    watching.start()
+    try:
+        async with asyncio.timeout(5):
+            while (lag := watching.counts().loop_lag) is None:
+                await asyncio.get_running_loop().run_in_executor(None, lambda: None)
+    finally:
+        watching.stop()
+    assert lag >= 0
+    assert watching.counts().loop_lag is None
