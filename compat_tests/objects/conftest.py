@@ -51,3 +51,10 @@ def real(tmp_path: Path) -> Iterator[RealPlace]:
     made = RealPlace(str(tmp_path))
     yield made
     made.close()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Building MinIO takes minutes; a test's time begins after it."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.timeout(120, func_only=True))

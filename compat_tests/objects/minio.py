@@ -30,6 +30,8 @@ def program() -> Path:
     """Where MinIO is; built now if need be, which takes about three minutes. `MINIO` names another one."""
     given = os.environ.get("MINIO")
     if given:
+        if not Path(given).exists():
+            raise NoMinioError(f"there is no {given}")
         return Path(given)
     binary = CACHE / "minio"
     if binary.exists():

@@ -14,7 +14,7 @@ from sprawl.runtime import Runtime
 
 
 async def open_store(url: str, runtime: Runtime, policy: Policy | None = None) -> Store:
-    """Raises `BadUrl`."""
+    """Raises `BadUrl`, and `WrongCredentials` if the environment names a profile that is not there."""
     location = parse_url(url)
     if isinstance(location, DirectoryAt):
         return Store(Directory(location.path, runtime), runtime, policy)

@@ -34,12 +34,17 @@ class S3:
     parts_at_once: Final = 4
 
     def __init__(self, bucket: str, prefix: str, runtime: Runtime, *, connections: int = 32) -> None:
-        """`prefix` is empty or ends with a slash."""
+        """`prefix` is empty or ends with a slash. Blocks for a while: to be done in a thread.
+
+        Raises `WrongCredentials` if the environment names a profile that is not there.
+        """
         self._bucket = bucket
         self._prefix = prefix
         self._runtime = runtime
         self._connections = connections
         self._client: Any = None
+        with self._told("", "anything"):
+            self._session = _new_session()
         self._opening = asyncio.Lock()
         self._open = contextlib.AsyncExitStack()
 
@@ -201,7 +206,7 @@ class S3:
         if self._client is None:
             async with self._opening:
                 if self._client is None:
-                    self._client = await self._open.enter_async_context(_client(self._connections))
+                    self._client = await self._open.enter_async_context(_client(self._session, self._connections))
         return self._client
 
     def _info(self, key: str, size: int, answer: dict[str, Any]) -> ObjectInfo:
@@ -227,8 +232,19 @@ class S3:
         return StoreUnavailable(what, "It is tried again")
 
 
-def _client(connections: int) -> Any:
-    return get_session().create_client(
+def _new_session() -> Any:
+    """With the descriptions of S3 and of its endpoints read: 0.1 s of parsing."""
+    session = get_session()
+    loader = session.get_component("data_loader")
+    for name in ("service-2", "endpoint-rule-set-1"):
+        loader.load_service_model("s3", name)
+    for name in ("endpoints", "partitions", "sdk-default-configuration", "_retry"):
+        loader.load_data(name)
+    return session
+
+
+def _client(session: Any, connections: int) -> Any:
+    return session.create_client(
         "s3",
         config=AioConfig(
             connect_timeout=5,

@@ -28,6 +28,10 @@ async def take(source: AsyncIterable[Buffer], size: int) -> AsyncGenerator[bytes
     """The same bytes in pieces of `size`, the last one smaller or absent."""
     gathered = bytearray()
     async for buffer in source:
+        await asyncio.sleep(0)  # a source that never waits must not keep all others waiting
+        if not gathered and len(buffer) == size and isinstance(buffer, bytes):
+            yield buffer
+            continue
         view = memoryview(buffer).cast("B")
         at = 0
         while at < len(view):
