@@ -186,7 +186,10 @@ class ObjectStore(Protocol):
         crc32c: int | None = None,
         etag: str | None = None,
     ) -> bytes:
-        """The whole, checked against the checksum the store holds, or a range; checked against `crc32c` if given."""
+        """The whole, checked against the checksum the store holds, or a range; checked against `crc32c` if given.
+
+        It is held in memory: read large objects range by range.
+        """
         ...
 
     async def head(self, key: str) -> ObjectInfo:

@@ -166,7 +166,11 @@ class Directory:
             try:
                 file.truncate(size)
                 file.append([Trailer(size, mark, crc32c).pack()])
-                await file.sync()
+                try:
+                    await file.sync()
+                except OSError:
+                    await self.abort_upload(upload)  # what a sync lost, the next one does not bring back
+                    raise
             finally:
                 file.close()
 
@@ -175,7 +179,12 @@ class Directory:
             if condition.is_set:
                 self._check(key, condition)
             self._files.rename(self._draft(upload), path)
-            self._files.sync_dir(posixpath.dirname(path))
+            try:
+                self._files.sync_dir(posixpath.dirname(path))
+            except OSError:
+                if condition.if_absent:  # not to be taken for one that is there for good
+                    self._files.remove(path)
+                raise
             self._files.remove_tree(f"{self._root}/{_DRAFTS}/{upload.id}")
             return ObjectInfo(key, size, mark, self._files.modified_ms(path), crc32c, mark)
 

@@ -248,7 +248,7 @@ def _client(session: Any, connections: int) -> Any:
         "s3",
         config=AioConfig(
             connect_timeout=5,
-            read_timeout=20,
+            read_timeout=300,  # how long is too long is the Store's to say
             max_pool_connections=connections,
             retries={"total_max_attempts": 1, "mode": "standard"},
             request_checksum_calculation="when_required",

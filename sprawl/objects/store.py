@@ -35,6 +35,8 @@ class Policy:
     deadline: float = 60.0
     """For one request with all its tries; an upload makes many requests."""
     attempt: float = 20.0
+    patience: float = 5.0
+    """Copies and completions take so many times longer: the store moves all of an object's bytes."""
     least_pause: float = 0.1
     most_pause: float = 5.0
     requests_at_once: int = 16
@@ -108,7 +110,12 @@ class Store:
                     f"completing {key}",
                     lambda: self._backend.complete_upload(upload, parts, actual, condition, mark),
                     settle=lambda: self._marked(key, mark),
+                    patience=self.policy.patience,
                 )
+            except NotFound as error:
+                raise StoreUnavailable(
+                    f"the upload of {key} to {self.url} was gone before it was complete", "Put it again"
+                ) from error
             except BaseException:
                 await self._give_up(upload)
                 raise
@@ -176,7 +183,11 @@ class Store:
     async def copy(self, source: str, target: str) -> ObjectInfo:
         check_key(source)
         check_key(target)
-        return await self._try(f"copying {source} to {target}", lambda: self._backend.copy(source, target))
+        return await self._try(
+            f"copying {source} to {target}",
+            lambda: self._backend.copy(source, target),
+            patience=self.policy.patience,
+        )
 
     async def uploads(self, prefix: str = "") -> Sequence[Upload]:
         check_prefix(prefix)
@@ -193,17 +204,20 @@ class Store:
         what: str,
         attempt: Callable[[], Awaitable[R]],
         settle: Callable[[], Awaitable[R | None]] | None = None,
+        patience: float = 1.0,
     ) -> R:
         """`settle` finds the result of an earlier try that seemed to fail, if it did not."""
         policy, clock = self.policy, self._runtime.clock
-        end = clock.monotonic() + policy.deadline
+        deadline = policy.deadline * patience
+        end = clock.monotonic() + deadline
         tries = damaged = 0
         lost_answer = False
         while True:
             error: StoreError
             try:
-                async with asyncio.timeout(end - clock.monotonic()), self._requests, asyncio.timeout(policy.attempt):
-                    return await attempt()
+                async with asyncio.timeout(end - clock.monotonic()), self._requests:
+                    async with asyncio.timeout(policy.attempt * patience):
+                        return await attempt()
             except StoreUnavailable as unavailable:
                 error = unavailable
                 lost_answer = lost_answer or unavailable.outcome_unknown
@@ -226,7 +240,7 @@ class Store:
                 if isinstance(error, Corrupt):
                     raise error
                 raise StoreUnavailable(
-                    f"{what} in {self.url} failed {tries} times in {policy.deadline:g} s, lastly so: {error.what}",
+                    f"{what} in {self.url} failed {tries} times in {deadline:g} s, lastly so: {error.what}",
                     error.do or "See that the store runs and can be reached from here; it is tried again later",
                     outcome_unknown=lost_answer,
                 ) from error

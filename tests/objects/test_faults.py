@@ -6,6 +6,7 @@ A whole contract is run over faulty backends, by seeds; then each fault alone.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -268,6 +269,42 @@ def test_a_late_put_happens_after_the_asker_has_gone() -> None:
         assert bucket.puts == 1
 
     run(2, scenario)
+
+
+@pytest.mark.parametrize("failing", range(1, 6))
+def test_what_a_failed_sync_may_have_lost_is_never_taken_for_kept(failing: int) -> None:
+    """Each sync of the put and of the upload fails once; power fails after; what was acknowledged is there."""
+    small, large = pattern(500), pattern(5000)
+    with Simulation(failing) as world:
+        node = world.node("broker")
+        node.runtime.files.make_dirs("/data")
+        node.runtime.files.sync_dir("/")
+        acknowledged: dict[str, bytes] = {}
+
+        async def write(runtime: Runtime) -> None:
+            store = Store(Directory("/data/bucket", runtime), runtime, Policy(part_bytes=1000))
+            await store.put("first", small)
+            acknowledged["first"] = small
+            for key, data, make in (
+                ("small", small, lambda: store.put("small", small, if_absent=True)),
+                ("large", large, lambda: store.put_stream("large", pieces(large, 333), if_absent=True)),
+            ):
+                node.disk.failing_syncs = failing
+                with contextlib.suppress(StoreUnavailable):
+                    await make()
+                    acknowledged[key] = data
+                node.disk.failing_syncs = 0
+
+        async def read(runtime: Runtime) -> None:
+            store = Store(Directory("/data/bucket", runtime), runtime)
+            for key, data in acknowledged.items():
+                assert await store.get(key) == data
+
+        world.run(write(node.runtime), on=node)
+        assert "small" in acknowledged
+        node.crash()
+        node.boot()
+        world.run(read(node.runtime), on=node)
 
 
 @pytest.mark.parametrize("seed", range(20))
