@@ -57,7 +57,7 @@ from sprawl.runtime import Runtime, SmallState
 from sprawl.security.access import Principal
 from sprawl.security.peers import PeerIdentity
 from sprawl.storage.manager import LogManager, StorageSettings
-from sprawl.wire.dispatch import Dispatcher, RequestContext, answer_of
+from sprawl.wire.dispatch import Dispatcher, Interceptor, RequestContext, answer_of
 from sprawl.wire.limits import ConnectionLimits, RequestMemory
 from sprawl.wire.listener import KafkaListener
 from sprawl.wire.peers import PeerLinks
@@ -95,6 +95,10 @@ class Node:
     def addresses(self) -> list[tuple[str, str, int]]:
         """Name, host and port of each listener."""
         return [(listener.name, listener.host, listener.port) for listener in self._listeners]
+
+    def intercept(self, interceptor: Interceptor) -> None:
+        """Let `interceptor` stand before every request that comes in by TCP: for fault injection."""
+        self._dispatcher.intercept(interceptor)
 
     async def start(self) -> None:
         """Returns once clients are served. Raises `ApiError`, `ConfigError`, `OSError`; `stop` cleans up after it."""

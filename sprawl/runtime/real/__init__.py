@@ -4,7 +4,7 @@ In: `run(main)` and `RealRuntime()`. Out: every part of `sprawl.runtime.interfac
 Never: a decision. What goes wrong outside comes back as `OSError`; what to do about it is the caller's business.
 """
 
-from sprawl.runtime.real.loop import run
+from sprawl.runtime.real.loop import loop_factory, run
 from sprawl.runtime.real.runtime import RealRuntime
 
-__all__ = ["RealRuntime", "run"]
+__all__ = ["RealRuntime", "loop_factory", "run"]

@@ -1,6 +1,6 @@
 """The event loop of a real node: uvloop where it exists, asyncio's own elsewhere.
 
-In: a coroutine. Out: its result, after the loop has been closed. Never more than one loop a process.
+In: a coroutine. Out: its result, after the loop has been closed.
 """
 
 from __future__ import annotations
@@ -14,11 +14,12 @@ T = TypeVar("T")
 
 def run(main: Coroutine[Any, Any, T]) -> T:
     """Run `main` to its end on a fresh loop; SIGINT cancels it, as under `asyncio.run`."""
-    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+    with asyncio.Runner(loop_factory=loop_factory()) as runner:
         return runner.run(main)
 
 
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
+def loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
+    """What makes the loop."""
     try:
         import uvloop
     except ImportError:
