@@ -36,6 +36,7 @@ from sprawl.observability.metrics import Registry
 from sprawl.partitions.fetchers import ReplicaFetchers
 from sprawl.partitions.isr_keeper import IsrKeeper
 from sprawl.partitions.manager import PartitionManager
+from sprawl.partitions.throttle import ReplicationThrottle
 from sprawl.quorum.addresses import HOST_LABEL, AddressBook, host_label, peer_address
 from sprawl.quorum.any_controller import AnyController
 from sprawl.quorum.brokers import BrokerRegistration
@@ -293,7 +294,12 @@ class Node:
             broker = quorum.image.brokers.get(broker_id)
             return broker.epoch if broker is not None and broker.active else None
 
-        fetchers = ReplicaFetchers(node_id, links, runtime.clock, lambda: parts.broker_epoch())
+        throttle = ReplicationThrottle(
+            node_id,
+            lambda: settings.broker(quorum.image).follower_replication_throttled_rate,
+            runtime.clock.monotonic,
+        )
+        fetchers = ReplicaFetchers(node_id, links, runtime.clock, lambda: parts.broker_epoch(), throttle)
         partitions = PartitionManager(
             node_id,
             logs,

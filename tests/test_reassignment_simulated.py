@@ -34,6 +34,10 @@ from sprawl_protocol.messages import (
     DescribeQuorumResponsePartitionData,
     ElectLeadersRequest,
     ElectLeadersResponse,
+    IncrementalAlterConfigsRequest,
+    IncrementalAlterConfigsRequestAlterableConfig,
+    IncrementalAlterConfigsRequestAlterConfigsResource,
+    IncrementalAlterConfigsResponse,
     ListPartitionReassignmentsRequest,
     ListPartitionReassignmentsResponse,
     MetadataRequest,
@@ -59,6 +63,7 @@ class Operator:
     def __init__(self, world: Simulation, cluster: SimulatedCluster) -> None:
         self.names = [member.name for member in cluster.members.values()]
         self.links = Links(world.driver.runtime, self.names)
+        self._clock = world.driver.runtime.clock
 
     async def ask(self, request: Request, expect: type[R], version: int | None = None) -> R:
         while True:
@@ -109,6 +114,19 @@ class Operator:
     async def until(self, holds: Callable[[MetadataResponsePartition], bool]) -> None:
         while not holds(await self.partition()):
             await asyncio.sleep(0.1)
+
+    def now(self) -> float:
+        return self._clock.monotonic()
+
+    async def set(self, kind: int, resource: str, key: str, value: str | None) -> None:
+        deletes = int(value is None)
+        config = IncrementalAlterConfigsRequestAlterableConfig(name=key, value=value, config_operation=deletes)
+        changed = IncrementalAlterConfigsRequestAlterConfigsResource(
+            resource_type=kind, resource_name=resource, configs=[config]
+        )
+        request = IncrementalAlterConfigsRequest(resources=[changed])
+        answer = await self.ask(request, IncrementalAlterConfigsResponse)
+        assert answer.responses[0].error_code == 0, answer.responses[0].error_message
 
     async def has_log(self, name: str) -> bool:
         answer = await self.ask_of(name, DescribeLogDirsRequest(topics=None), DescribeLogDirsResponse)
@@ -194,9 +212,25 @@ async def kill_the_leader_on_the_way(operator: Operator, cluster: SimulatedClust
     cluster.members[1].start()
 
 
+async def move_slowly(operator: Operator, cluster: SimulatedCluster) -> None:
+    """As kafka-reassign-partitions.sh --throttle sets it, and takes it back."""
+    await asyncio.sleep(6)
+    await operator.set(4, "4", "follower.replication.throttled.rate", "20000")
+    await operator.set(2, TOPIC, "follower.replication.throttled.replicas", "0:4")
+    began = operator.now()
+    assert await operator.move([1, 2, 4]) is ErrorCode.NONE
+    await operator.moved()
+    assert operator.now() - began > 3, "what 8 s of load have left is more than 80,000 bytes"
+    await operator.set(2, TOPIC, "follower.replication.throttled.replicas", None)
+    began = operator.now()
+    assert await operator.move([1, 2, 3]) is ErrorCode.NONE
+    await operator.moved()
+    assert operator.now() - began < 3
+
+
 @pytest.mark.parametrize(
     "deed",
-    [move_away, move_to_and_fro, cancel_midway, kill_the_leader_on_the_way],
+    [move_away, move_to_and_fro, cancel_midway, kill_the_leader_on_the_way, move_slowly],
     ids=lambda deed: getattr(deed, "__name__", ""),
 )
 @pytest.mark.parametrize("routing", ["direct", "any"])

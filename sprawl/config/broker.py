@@ -47,6 +47,7 @@ MIB: Final = 1024 * 1024
 
 _COMPACTION: Final = "compaction is not built yet"
 _REPLICATION: Final = "replication between nodes is not built yet"
+_THROTTLED: Final = "copying is throttled where the copy is made, by `follower.replication.throttled.rate`"
 
 
 class Routing(Enum):
@@ -190,6 +191,21 @@ class BrokerConfig:
     )
     sprawl_quorum_voter_grace_ms: int = setting(
         LONG, 60_000, "How long a voter is awaited before another node takes its place.", allowed=at_least(1000)
+    )
+    follower_replication_throttled_rate: int = setting(
+        LONG,
+        FOREVER,
+        "Bytes a second that a node copies of replicas that are throttled and not in sync yet.",
+        allowed=at_least(0),
+        update=Update.CLUSTER_WIDE,
+    )
+    leader_replication_throttled_rate: int = setting(
+        LONG,
+        FOREVER,
+        "Bytes a second that a node gives to replicas that are throttled.",
+        allowed=at_least(0),
+        update=Update.CLUSTER_WIDE,
+        inert=_THROTTLED,
     )
     auto_leader_rebalance_enable: bool = setting(
         BOOLEAN, True, "Let the first replica of a partition lead again once it is in sync."

@@ -46,6 +46,7 @@ FOREVER: Final = 2**63 - 1
 
 _COMPACTION: Final = "compaction is not built yet"
 _TIERS: Final = "the object store tier is not built yet"
+_THROTTLED: Final = "copying is throttled where the copy is made"
 _REPLICATION: Final = "replication between nodes is not built yet"
 _SHARE: Final = "share groups are not built yet"
 
@@ -127,7 +128,7 @@ class TopicConfig:
         synonyms=["log.flush.interval.ms", "log.flush.scheduler.interval.ms"],
     )
     follower_replication_throttled_replicas: tuple[str, ...] = setting(
-        LIST, (), "Replicas whose fetching is throttled: `partition:broker` pairs, or `*`.", inert=_REPLICATION
+        LIST, (), "Replicas whose fetching is throttled: `partition:broker` pairs, or `*`."
     )
     index_interval_bytes: int = setting(
         INT,
@@ -140,7 +141,7 @@ class TopicConfig:
         INT, None, "A segment size below the public minimum, for tests.", allowed=at_least(1), internal=True
     )
     leader_replication_throttled_replicas: tuple[str, ...] = setting(
-        LIST, (), "Replicas whose serving is throttled: `partition:broker` pairs, or `*`.", inert=_REPLICATION
+        LIST, (), "Replicas whose serving is throttled: `partition:broker` pairs, or `*`.", inert=_THROTTLED
     )
     local_retention_bytes: int = setting(
         LONG,

@@ -14,6 +14,7 @@ from typing import Final
 
 from sprawl.partitions.fetch_requests import FetchRequests, Key, Place
 from sprawl.partitions.partition import Partition
+from sprawl.partitions.throttle import ReplicationThrottle
 from sprawl.quorum.following import Peers
 from sprawl.runtime import Clock
 from sprawl.wire.client import ClientError
@@ -40,8 +41,17 @@ _SESSION_LOST: Final = frozenset(
 
 
 class ReplicaFetcher:
-    def __init__(self, node_id: int, leader: int, peers: Peers, clock: Clock, broker_epoch: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        node_id: int,
+        leader: int,
+        peers: Peers,
+        clock: Clock,
+        broker_epoch: Callable[[], int],
+        throttle: ReplicationThrottle,
+    ) -> None:
         self._leader = leader
+        self._throttle = throttle
         self._peers = peers
         self._clock = clock
         self._broker_epoch = broker_epoch
@@ -100,7 +110,7 @@ class ReplicaFetcher:
         now = self._clock.monotonic()
         places: dict[Key, Place] = {}
         for key, partition in self._followed.items():
-            if partition.leader != self._leader or self._paused.get(key, now) > now:
+            if partition.leader != self._leader or self._paused.get(key, now) > now or self._throttle.holds(partition):
                 continue
             self._paused.pop(key, None)
             end = partition.log.log_end_offset
@@ -155,6 +165,7 @@ class ReplicaFetcher:
             return False
         grown = False
         if data.records is not None and len(data.records):
+            self._throttle.took(partition, len(data.records))
             grown = _append(partition, data.records)
         partition.leader_says(data.high_watermark, data.log_start_offset)
         return grown

@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 from sprawl.partitions.fetcher import ReplicaFetcher
 from sprawl.partitions.partition import NOBODY, Partition
+from sprawl.partitions.throttle import ReplicationThrottle
 from sprawl.quorum.following import Peers
 from sprawl.runtime import Clock
 
@@ -18,11 +19,19 @@ log = logging.getLogger(__name__)
 
 
 class ReplicaFetchers:
-    def __init__(self, node_id: int, peers: Peers, clock: Clock, broker_epoch: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        node_id: int,
+        peers: Peers,
+        clock: Clock,
+        broker_epoch: Callable[[], int],
+        throttle: ReplicationThrottle,
+    ) -> None:
         self._node_id = node_id
         self._peers = peers
         self._clock = clock
         self._broker_epoch = broker_epoch
+        self._throttle = throttle
         self._running: dict[int, tuple[ReplicaFetcher, asyncio.Task[None]]] = {}
         self._leader_of: dict[Partition, int] = {}
 
@@ -45,7 +54,9 @@ class ReplicaFetchers:
     def _fetcher(self, leader: int) -> ReplicaFetcher:
         running = self._running.get(leader)
         if running is None:
-            fetcher = ReplicaFetcher(self._node_id, leader, self._peers, self._clock, self._broker_epoch)
+            fetcher = ReplicaFetcher(
+                self._node_id, leader, self._peers, self._clock, self._broker_epoch, self._throttle
+            )
             task = asyncio.create_task(fetcher.run(), name=f"follow node {leader}")
             task.add_done_callback(_report)
             running = self._running[leader] = (fetcher, task)

@@ -53,6 +53,8 @@ class Partition:
         self.leader_epoch = -1
         self.epoch_start = 0
         """As leader: where this epoch began. Everything below was there before."""
+        self.in_sync = False
+        """Whether this replica is, as the image last said."""
         self.insync: InSync | None = None
         """While leading."""
         self.mending = asyncio.Lock()
@@ -118,7 +120,7 @@ class Partition:
 
     def lead(self, image: PartitionImage) -> None:
         """This node leads from now on, in `image.leader_epoch`; or it goes on leading, with other replicas or ISR."""
-        now = self._now()
+        now, self.in_sync = self._now(), True
         insync = self.insync
         if insync is not None and image.leader_epoch == self.leader_epoch:
             insync.assign(image.replicas, now)
@@ -138,6 +140,7 @@ class Partition:
 
     def follow(self, image: PartitionImage) -> None:
         """Another node leads, or nobody."""
+        self.in_sync = self._node_id in image.isr
         if (image.leader, image.leader_epoch) == (self.leader, self.leader_epoch) and not self.leading:
             return
         self.insync = None

@@ -532,8 +532,9 @@ class MetadataQuorum:
             )
             return ReplicaState(key.node_id, key.directory_id, known.end_offset, fetched, caught_up)
 
-        heard_of = {key for key, known in raft.progress.items() if now - known.last_fetch <= _OBSERVED}
-        observers = sorted(heard_of - self.voters.keys)
+        observers = sorted(
+            k for k, p in raft.progress.items() if k not in self.voters and now - p.last_fetch <= _OBSERVED
+        )
         return QuorumDescription(
             leader_id=raft.leader_id,
             epoch=raft.epoch,
