@@ -14,6 +14,7 @@ from crc32c import crc32c
 
 from sprawl.objects.contract import ObjectStore
 from sprawl.objects.errors import Corrupt, InvalidKey, NotFound, PreconditionFailed
+from sprawl.objects.streaming import stream
 
 Scenario = Callable[[ObjectStore], Awaitable[None]]
 PART: Final = 5 * 1024 * 1024
@@ -158,6 +159,23 @@ async def a_stream_of_many_parts_is_one_object(store: ObjectStore) -> None:
         await store.put_stream("large", pieces(pattern(PART + 1, 7)), if_absent=True)
     assert await store.get("large", 0, 100) == data[:100]
     assert list(await store.uploads()) == []
+
+
+@scenario
+async def a_large_object_is_read_piece_by_piece_and_judged_as_a_whole(store: ObjectStore) -> None:
+    data = pattern(PART + 12_345)
+    await store.put_stream("large", pieces(data))
+    read = [piece async for piece in stream(store, "large", piece_bytes=1_000_000)]
+    assert max(map(len, read)) == 1_000_000
+    assert b"".join(read) == data
+    with pytest.raises(Corrupt, match="large"):
+        async for _ in stream(store, "large", crc32c=crc32c(b"other")):
+            pass
+    with pytest.raises(PreconditionFailed):
+        async for _ in stream(store, "large", piece_bytes=1_000_000):
+            await store.put("large", b"replaced" * 1_000_000)
+    await store.put("empty", b"")
+    assert [piece async for piece in stream(store, "empty")] == []
 
 
 @scenario

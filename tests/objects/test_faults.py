@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Coroutine
+import errno
+from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any
 
 import pytest
@@ -95,13 +96,16 @@ def test_a_put_whose_answer_was_lost_is_not_reported_as_beaten() -> None:
 
 def test_a_put_whose_answer_was_lost_is_beaten_if_another_was_first() -> None:
     async def scenario(runtime: Runtime) -> None:
-        faults = Faults()
+        faults = Faults(down=True)
         bucket = Bucket()
-        await Store(InMemory(bucket, runtime), runtime).put("once", b"theirs")
-        faults.unavailable = 0.5
         store = Store(Faulty(InMemory(bucket, runtime), faults, runtime), runtime, POLICY)
+        mine = asyncio.create_task(store.put("once", b"mine", if_absent=True))
+        await asyncio.sleep(POLICY.attempt / 2)  # the first try is under way, and will never be answered
+        faults.down = False
+        await store.put("once", b"theirs", if_absent=True)
         with pytest.raises(PreconditionFailed):
-            await store.put("once", b"mine", if_absent=True)
+            await mine
+        assert store.retries == 1
         assert bucket.objects["once"][0] == b"theirs"
 
     run(3, scenario)
@@ -222,6 +226,25 @@ def test_an_upload_that_cannot_be_finished_says_so_and_the_next_ones_go_on() -> 
     run(5, scenario)
 
 
+def test_sources_that_break_take_no_memory_from_the_next_upload() -> None:
+    async def scenario(runtime: Runtime) -> None:
+        store = Store(in_memory(runtime), runtime, Policy(part_bytes=1000, parts_in_memory=2))
+
+        async def breaking(after: int) -> AsyncIterator[bytes]:
+            for _ in range(after):
+                yield pattern(500)
+            raise RuntimeError("the disk below is gone")
+
+        for after in (0, 1, 2, 3, 4, 5, 6):
+            with pytest.raises(RuntimeError):
+                await store.put_stream("large", breaking(after))
+        async with asyncio.timeout(60):
+            await store.put_stream("large", pieces(pattern(5000), 333))
+        assert list(await store.uploads()) == []
+
+    run(5, scenario)
+
+
 def test_a_lost_delete_leaves_what_it_should_have_deleted() -> None:
     async def scenario(runtime: Runtime) -> None:
         faults = Faults(lost_deletes=1.0)
@@ -271,17 +294,29 @@ def test_a_late_put_happens_after_the_asker_has_gone() -> None:
     run(2, scenario)
 
 
-@pytest.mark.parametrize("failing", range(1, 6))
-def test_what_a_failed_sync_may_have_lost_is_never_taken_for_kept(failing: int) -> None:
-    """Each sync of the put and of the upload fails once; power fails after; what was acknowledged is there."""
+@pytest.mark.parametrize("failing", range(1, 9))
+def test_what_a_failed_sync_may_have_lost_is_never_taken_for_kept(
+    failing: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One sync after the other fails, then the power; what was acknowledged is there."""
     small, large = pattern(500), pattern(5000)
     with Simulation(failing) as world:
         node = world.node("broker")
         node.runtime.files.make_dirs("/data")
         node.runtime.files.sync_dir("/")
         acknowledged: dict[str, bytes] = {}
+        left = 0
+        fine = node.disk.sync_error
+
+        def sync_error(path: str) -> OSError | None:
+            nonlocal left
+            left -= 1
+            return OSError(errno.EIO, "sync failed", path) if left == 0 else fine(path)
+
+        monkeypatch.setattr(node.disk, "sync_error", sync_error)
 
         async def write(runtime: Runtime) -> None:
+            nonlocal left
             store = Store(Directory("/data/bucket", runtime), runtime, Policy(part_bytes=1000))
             await store.put("first", small)
             acknowledged["first"] = small
@@ -289,11 +324,11 @@ def test_what_a_failed_sync_may_have_lost_is_never_taken_for_kept(failing: int) 
                 ("small", small, lambda: store.put("small", small, if_absent=True)),
                 ("large", large, lambda: store.put_stream("large", pieces(large, 333), if_absent=True)),
             ):
-                node.disk.failing_syncs = failing
+                left = failing
                 with contextlib.suppress(StoreUnavailable):
                     await make()
                     acknowledged[key] = data
-                node.disk.failing_syncs = 0
+                left = 0
 
         async def read(runtime: Runtime) -> None:
             store = Store(Directory("/data/bucket", runtime), runtime)

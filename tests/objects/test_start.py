@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
+import time
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from sprawl.objects.directory import Directory
 from sprawl.objects.errors import PreconditionFailed
 from sprawl.objects.store import Store
 from sprawl.runtime.real import RealRuntime, run
+
+ROUNDS = 150
 
 
 def test_a_node_without_s3_does_not_load_its_client() -> None:
@@ -26,13 +29,14 @@ def test_a_node_without_s3_does_not_load_its_client() -> None:
     assert done.stdout.strip() == "[]"
 
 
-def _race(root: str, name: str, rounds: int) -> list[int]:
-    """The rounds that this process won."""
+def _race(root: str, name: str, rounds: int, begin: float) -> list[int]:
+    """The rounds that this process won; all processes begin at the same time."""
 
     async def play() -> list[int]:
         runtime = RealRuntime()
         store = Store(Directory(root, runtime), runtime)
         won = []
+        await asyncio.sleep(max(0.0, begin - time.time()))
         for number in range(rounds):
             try:
                 await store.put(f"round/{number}", f"{name} {number}".encode(), if_absent=True)
@@ -48,8 +52,8 @@ def _race(root: str, name: str, rounds: int) -> list[int]:
 def test_conditions_hold_among_processes_on_one_directory(tmp_path: Path) -> None:
     root = str(tmp_path / "bucket")
     with ProcessPoolExecutor(3) as pool:
-        results = list(pool.map(_race, [root] * 3, "abc", [60] * 3))
-    assert sorted(number for won in results for number in won) == list(range(60))
+        results = list(pool.map(_race, [root] * 3, "abc", [ROUNDS] * 3, [time.time() + 1.0] * 3))
+    assert sorted(number for won in results for number in won) == list(range(ROUNDS))
 
     async def judge() -> None:
         runtime = RealRuntime()
