@@ -15,11 +15,13 @@ from sprawl_protocol.messages import (
     DescribeQuorumRequestPartitionData,
     DescribeQuorumRequestTopicData,
     DescribeQuorumResponse,
+    Node,
     RemoveRaftVoterRequest,
     RemoveRaftVoterResponse,
 )
 
 _TOPIC: Final = "__cluster_metadata"
+_PEER_LISTENER: Final = "PEER"
 
 
 async def describe_quorum(session: Session) -> dict[str, Any]:
@@ -33,9 +35,7 @@ async def describe_quorum(session: Session) -> dict[str, Any]:
     (found,) = answer.topics[0].partitions
     if found.error_code:
         raise RefusedError.of("quorum", found.error_code, found.error_message)
-    where = {
-        node.node_id: f"{node.listeners[-1].host}:{node.listeners[-1].port}" for node in answer.nodes if node.listeners
-    }
+    where = {node.node_id: _address_of(node) for node in answer.nodes}
     end = max((each.log_end_offset for each in found.current_voters), default=0)
     return {
         "leader": found.leader_id,
@@ -87,6 +87,12 @@ async def _replica(session: Session, node: int) -> dict[str, Any]:
         if replica["node"] == node:
             return dict(replica)
     raise RefusedError(f"node {node}: it does not follow the metadata; is it running?")
+
+
+def _address_of(node: Node) -> str | None:
+    """Where the other nodes find it: by Sprawl's listener for them; on a Kafka cluster the first is as good."""
+    found = [each for each in node.listeners if each.name == _PEER_LISTENER] or node.listeners[:1]
+    return f"{found[0].host}:{found[0].port}" if found else None
 
 
 def _text(directory: UUID) -> str:

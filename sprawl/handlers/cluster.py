@@ -163,7 +163,9 @@ class ClusterHandlers:
         for each in (*known.voters, *known.observers):
             broker, address = image.brokers.get(each.node_id), self._quorum.voters.address_of(each.node_id)
             if broker is not None:
-                listeners = [Listener(name=one.name, host=one.host, port=one.port) for one in broker.listeners]
+                listeners = [
+                    Listener(name=one.name, host=one.host, port=one.port) for one in broker.listeners if one.port
+                ]
             elif address is not None:
                 listeners = [Listener(name=LISTENER, host=address.host, port=address.port)]
             else:

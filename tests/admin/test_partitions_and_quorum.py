@@ -108,7 +108,16 @@ def quorum() -> DescribeQuorumResponse:
         observers=[state(3, -1)],
     )
     topic = DescribeQuorumResponseTopicData(topic_name="__cluster_metadata", partitions=[part])
-    nodes = [Node(node_id=3, listeners=[Listener(name="A", host="a", port=1), Listener(name="PEER", host="c", port=2)])]
+    nodes = [
+        Node(
+            node_id=3,
+            listeners=[
+                Listener(name="A", host="a", port=1),
+                Listener(name="PEER", host="c", port=2),
+                Listener(name="HOST", host="h", port=0),
+            ],
+        )
+    ]
     return DescribeQuorumResponse(topics=[topic], nodes=nodes)
 
 
