@@ -102,6 +102,9 @@ class Membership:
                 log.exception("this node goes on without gossip")
             self._gossip = None
             await gossip.stop(leave=False)
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                raise asyncio.CancelledError  # came while the group ended, which prefers to raise what it has itself
         await asyncio.Event().wait()
 
     async def stop(self) -> None:
