@@ -14,6 +14,7 @@ from typing import Any, Final
 from sprawl.handlers.context import Handler, RequestContext
 from sprawl.quorum.controller_link import ControllerLink
 from sprawl.security.access import Principal
+from sprawl.wire.client import ClientError
 from sprawl.wire.dispatch import answer_of
 from sprawl_protocol.api import ApiKey
 from sprawl_protocol.errors import ApiError, ErrorCode, ProtocolError
@@ -51,7 +52,11 @@ def to_controller(handler: Handler, here: Callable[[Any], bool], link: Controlle
     """`handler` where `here` says so of a request; otherwise, what the active controller answers."""
 
     async def passed_on(context: RequestContext, request: Any) -> Response:
-        answer = await link.ask(sealed(context, request), expect=EnvelopeResponse, timeout=_TIMEOUT)
+        try:
+            answer = await link.ask(sealed(context, request), expect=EnvelopeResponse, timeout=_TIMEOUT)
+        except ClientError as problem:
+            told = f"The controller was asked and has not answered; whether it was done cannot be said: {problem}"
+            raise ApiError(ErrorCode.REQUEST_TIMED_OUT, told) from problem
         return opened(request, context.api_version, answer)
 
     def handle(context: RequestContext, request: Any) -> Any:
