@@ -21,6 +21,8 @@ from sprawl.overlay.swim import Swim
 LATENCY = 0.0005
 PATIENCE = 5.0
 """Of a push-pull."""
+KNOCK_BYTES = 400
+"""Of each side: a handshake, in TCP."""
 FAREWELL = 0.8
 
 
@@ -42,6 +44,8 @@ class Machine:
     """What its kernel holds while it is stalled."""
     sent_bytes: int = 0
     sent_packets: int = 0
+    synced_bytes: int = 0
+    """By push-pull, over TCP."""
     lives: int = 1
 
 
@@ -57,6 +61,8 @@ class World:
         self.rng = random.Random(seed)
         self.now = 0.0
         self.loss = 0.0
+        self.counts_syncs = False
+        """Counting takes its time."""
         self.tcp = True
         self.machines: dict[int, Machine] = {}
         self.cut: set[tuple[int, int]] = set()
@@ -144,6 +150,9 @@ class World:
         for peer in swim.take_syncs():
             if self.tcp and self._passes(node_id, peer.node_id, tcp=True):
                 self.at(self.now + 3 * self._delay(), lambda t=peer.node_id: self._synced(node_id, t))  # type: ignore[misc]
+        for peer in swim.take_knocks():
+            if self.tcp and self._passes(node_id, peer.node_id, tcp=True):
+                self.at(self.now + 3 * self._delay(), lambda t=peer.node_id: self._synced(node_id, t, knock=True))  # type: ignore[misc]
         due = swim.next_due
         if due < machine.timer:
             machine.timer = max(due, self.now)
@@ -178,21 +187,31 @@ class World:
         machine.swim.receive(message, self.machines[source].swim.me.peer, self.now)
         self._flush(target)
 
-    def _synced(self, node_id: int, target: int) -> None:
+    def _synced(self, node_id: int, target: int, *, knock: bool = False) -> None:
         here, there = self.machines[node_id], self.machines[target]
         if not (here.up and there.up):
             return
         late = max(here.stalled_until, there.stalled_until)
         if late > self.now:
             if late < self.now + PATIENCE:
-                self.at(late, lambda: self._synced(node_id, target))
-            return
-        self._sync(node_id, target)
+                self.at(late, lambda: self._synced(node_id, target, knock=knock))
+        elif knock:
+            here.synced_bytes += KNOCK_BYTES
+            there.synced_bytes += KNOCK_BYTES
+            here.swim.reached(target, self.now)
+            self._flush(node_id)
+        else:
+            self._sync(node_id, target)
 
     def _sync(self, node_id: int, target: int) -> None:
         here, there = self.machines[node_id].swim, self.machines[target].swim
-        there.merge(here.snapshot(), self.now)
-        here.merge(there.snapshot(), self.now)
+        told = here.snapshot()
+        there.merge(told, self.now)
+        answer = there.snapshot()
+        here.merge(answer, self.now)
+        if self.counts_syncs:
+            self.machines[node_id].synced_bytes += snapshot_bytes(told)
+            self.machines[target].synced_bytes += snapshot_bytes(answer)
         here.reached(target, self.now)
         self._flush(target)
         self._flush(node_id)
@@ -212,3 +231,7 @@ class World:
 def packet_bytes(message: Message) -> int:
     told = sum(map(rumour_bytes, message.rumours)) + sum(map(digest_bytes, message.digests))
     return OVERHEAD + FIXED_BYTES + told
+
+
+def snapshot_bytes(snapshot: Snapshot) -> int:
+    return sum(map(rumour_bytes, snapshot.rumours)) + sum(map(digest_bytes, snapshot.digests))

@@ -10,14 +10,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
-from typing import Any, Final
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, Final, TypeVar
 
 from sprawl.overlay.addresses import Addresses
 from sprawl.overlay.complaints import Complaints
 from sprawl.overlay.members import State
 from sprawl.overlay.messages import Snapshot
-from sprawl.overlay.pushpull import Answering, Credentials, Garbled, MetItself, Unwelcome, offer
+from sprawl.overlay.pushpull import Answering, Credentials, Garbled, MetItself, Say, Unwelcome, knock, offer
 from sprawl.overlay.swim import Swim
 from sprawl.runtime import Runtime
 from sprawl.security.peers import GOSSIP_MECHANISM, PeerIdentity, PeerRefused
@@ -30,6 +30,8 @@ from sprawl_protocol.messages import (
 )
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 # A TimeoutError is an OSError. A ValueError is what resolving makes of a host that can be none.
 
@@ -68,6 +70,10 @@ class Exchanges:
         """With a node that is known. Not if there is no room: the next occasion comes."""
         self._start(host, port, self._with_member(host, port, node_id))
 
+    def knock(self, host: str, port: int, node_id: int) -> None:
+        """Whether a node is there that does not answer over UDP."""
+        self._start(host, port, self._with_member(host, port, node_id, only_knock=True))
+
     def resolve(self, host: str, port: int, addresses: Addresses) -> None:
         """Learn the address of a host by connecting to it, and no more."""
         self._start(host, port, self._resolved(host, port, addresses))
@@ -98,25 +104,35 @@ class Exchanges:
         task = self._group.create_task(work, name=f"gossip push-pull with {host}:{port}")
         task.add_done_callback(lambda _: self._outgoing.discard((host, port)))
 
-    async def _with_member(self, host: str, port: int, node_id: int) -> None:
+    async def _with_member(self, host: str, port: int, node_id: int, *, only_knock: bool = False) -> None:
         try:
-            await self._exchange(host, port)
+            await (self._knock(host, port) if only_knock else self._exchange(host, port))
         except _FAILURES as problem:
             log.debug("gossip: no push-pull with node %d at %s:%d: %s", node_id, host, port, problem)
         except Unwelcome as problem:
             self._complain(f"no push-pull with node {node_id} at {host}:{port}", problem)
 
     async def _exchange(self, host: str, port: int) -> None:
-        client = KafkaClient(self._runtime, client_id=f"gossip-{self._mine.identity.node_id}", timeout=_PATIENCE)
-        found: list[tuple[PeerIdentity, Snapshot]] = []
+        server, theirs = await self._talk(host, port, lambda say: offer(say, self._mine, self._swim.snapshot))
+        self._swim.merge(theirs, self._runtime.clock.monotonic())
+        self._reached(server, port)
 
-        async def exchange() -> None:
-            offered = await client.request(
-                SaslHandshakeRequest(mechanism=GOSSIP_MECHANISM), _HANDSHAKE_VERSION, expect=SaslHandshakeResponse
+    async def _knock(self, host: str, port: int) -> None:
+        self._reached(await self._talk(host, port, lambda say: knock(say, self._mine)), port)
+
+    def _reached(self, server: PeerIdentity, port: int) -> None:
+        now = self._runtime.clock.monotonic()
+        if self._swim.reached(server.node_id, now) and self._complaints.due(("udp", server.node_id), now):
+            log.warning(
+                "gossip: node %d answers over TCP but not over UDP: is UDP port %d open, there and here?",
+                server.node_id,
+                port,
             )
-            if offered.error_code:
-                raise NoGossipThere("what is there does not gossip, or not yet")
-            found.append(await offer(say, self._mine, self._swim.snapshot))
+        self._touched()
+
+    async def _talk(self, host: str, port: int, talk: Callable[[Say], Awaitable[T]]) -> T:
+        client = KafkaClient(self._runtime, client_id=f"gossip-{self._mine.identity.node_id}", timeout=_PATIENCE)
+        found: list[T] = []
 
         async def say(frame: bytes) -> bytes:
             answer = await client.request(
@@ -126,19 +142,18 @@ class Exchanges:
                 raise NoGossipThere(answer.error_message or f"error {answer.error_code}")
             return bytes(answer.auth_bytes)
 
-        async with asyncio.timeout(_PATIENCE):
-            await client.connect(host, port, authenticate=exchange)
-        client.abort()
-        ((server, theirs),) = found
-        now = self._runtime.clock.monotonic()
-        self._swim.merge(theirs, now)
-        if self._swim.reached(server.node_id, now) and self._complaints.due(("udp", server.node_id), now):
-            log.warning(
-                "gossip: node %d answers over TCP but not over UDP: is UDP port %d open, there and here?",
-                server.node_id,
-                port,
+        async def begin() -> None:
+            offered = await client.request(
+                SaslHandshakeRequest(mechanism=GOSSIP_MECHANISM), _HANDSHAKE_VERSION, expect=SaslHandshakeResponse
             )
-        self._touched()
+            if offered.error_code:
+                raise NoGossipThere("what is there does not gossip, or not yet")
+            found.append(await talk(say))
+
+        async with asyncio.timeout(_PATIENCE):
+            await client.connect(host, port, authenticate=begin)
+        client.abort()
+        return found[0]
 
     async def _resolved(self, host: str, port: int, addresses: Addresses) -> None:
         try:

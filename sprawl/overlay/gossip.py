@@ -227,6 +227,8 @@ class Gossip:
         self._envelope.begin_life(swim.me.life)
         for peer in swim.take_syncs():
             exchanges.begin(peer.host, peer.port, peer.node_id)
+        for peer in swim.take_knocks():
+            exchanges.knock(peer.host, peer.port, peer.node_id)
         for event in swim.take_events():
             self._happened(event)
         for peer, message in swim.take_messages():

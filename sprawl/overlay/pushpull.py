@@ -70,6 +70,18 @@ class Credentials:
 
 async def offer(say: Say, mine: Credentials, snapshot: Callable[[], Snapshot]) -> tuple[PeerIdentity, Snapshot]:
     """The side that connected. Raises `Unwelcome`, `Garbled`, and what `say` raises."""
+    server, cipher = await _proved(say, mine)
+    answer = await say(cipher.encrypt(_CLIENT_NONCE, encode_snapshot(snapshot()), None))
+    return server, _snapshot_in(answer, cipher, _SERVER_NONCE)
+
+
+async def knock(say: Say, mine: Credentials) -> PeerIdentity:
+    """Who is there, as it has proved; nothing is exchanged. Raises as `offer`."""
+    server, _ = await _proved(say, mine)
+    return server
+
+
+async def _proved(say: Say, mine: Credentials) -> tuple[PeerIdentity, ChaCha20Poly1305]:
     handshake = PeerClientHandshake(mine.identity, mine.secret, mine.token_bytes(NONCE_BYTES))
     hello = handshake.hello()
     challenge = _accepted(await say(hello))
@@ -80,9 +92,7 @@ async def offer(say: Say, mine: Credentials, snapshot: Callable[[], Snapshot]) -
     except PeerRefused as problem:
         raise _unwelcome(problem) from problem
     _accepted(verdict)
-    cipher = _cipher(mine, hello, challenge, proof)
-    answer = await say(cipher.encrypt(_CLIENT_NONCE, encode_snapshot(snapshot()), None))
-    return server, _snapshot_in(answer, cipher, _SERVER_NONCE)
+    return server, _cipher(mine, hello, challenge, proof)
 
 
 class Answering:

@@ -7,7 +7,8 @@ nothing may be decided on it.
 A probe, as time goes on (factors of local health left out):
 
     0                     PING to the next node of this round; carries our suspicion, if it is one (the buddy system)
-    probe_timeout         no ACK: RELAY to some others, who PING it for us and answer ACK or NACK; a push-pull over TCP
+    probe_timeout         no ACK: RELAY to some others, who PING it for us and answer ACK or NACK; a knock over TCP,
+                          or a push-pull with one that others suspect, so that it can contradict
     probe_interval        still nothing: SUSPECT, told to all; relays that were silent count against our own health
     + suspicion           nobody has contradicted: DEAD. The suspect itself does so with a new incarnation
 
@@ -64,6 +65,7 @@ class Swim:
         self._number = 0
         self._messages: list[tuple[Peer, Message]] = []
         self._syncs: list[Peer] = []
+        self._knocks: list[Peer] = []
         self._next_probe = now + rng.random() * settings.probe_interval
         self._next_news = now
         self._next_sync = now + rng.random() * settings.sync_interval
@@ -103,7 +105,8 @@ class Swim:
         self._notes.hear(snapshot.digests, tell=False)
 
     def reached(self, node_id: int, now: float) -> bool:
-        """A push-pull with that node has succeeded. Whether only that proved it alive: UDP does not get through."""
+        """A push-pull with that node, or a knock, has succeeded. Whether only that proved it alive: UDP does not get
+        through."""
         probe = self._probe
         if probe is None or probe.target.node_id != node_id:
             return False
@@ -175,6 +178,11 @@ class Swim:
         taken, self._syncs = self._syncs, []
         return taken
 
+    def take_knocks(self) -> list[Peer]:
+        """Whom to ask over TCP for a proof that they are there, and no more."""
+        taken, self._knocks = self._knocks, []
+        return taken
+
     def take_events(self) -> list[Event]:
         taken, self._roster.events = self._roster.events, []
         return taken
@@ -227,7 +235,9 @@ class Swim:
         probe.silent = {relay.node_id for relay in relays}
         for relay in relays:
             self._send(relay.peer, Kind.RELAY, probe.number, probe.target.node_id)
-        self._syncs.append(probe.target.peer)
+        entry = self._roster.entries.get(probe.target.node_id)
+        trusted = entry is not None and entry.state is State.ALIVE
+        (self._knocks if trusted else self._syncs).append(probe.target.peer)
 
     def _failed(self, probe: Probe, now: float) -> None:
         self._probe = None
