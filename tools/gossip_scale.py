@@ -29,7 +29,7 @@ from tools.chart import line_chart
 from tools.gossip_world import World
 
 SIZES: Final = (3, 10, 30, 100, 300, 1000)
-LOSSES: Final = (0.0, 0.05, 0.1)
+LOSSES: Final = (0.0, 0.05, 0.1, 0.2)
 USUAL_LOSS: Final = 0.05
 CALM: Final = 10.0
 """Seconds over which the traffic of a calm cluster is counted; before that, so many for digests to get going."""

@@ -21,6 +21,8 @@ from sprawl.overlay.swim import Swim
 LATENCY = 0.0005
 PATIENCE = 5.0
 """Of a push-pull."""
+SYN_RETRY = 1.0
+RETRY = 0.2
 KNOCK_BYTES = 400
 """Of each side: a handshake, in TCP."""
 FAREWELL = 0.8
@@ -149,10 +151,10 @@ class World:
                 self.at(self.now + self._delay(), lambda m=message, t=target, n=life: self._arrive(node_id, t, n, m))  # type: ignore[misc]
         for peer in swim.take_syncs():
             if self.tcp and self._passes(node_id, peer.node_id, tcp=True):
-                self.at(self.now + 3 * self._delay(), lambda t=peer.node_id: self._synced(node_id, t))  # type: ignore[misc]
+                self.at(self.now + self._tcp_delay(), lambda t=peer.node_id: self._synced(node_id, t))  # type: ignore[misc]
         for peer in swim.take_knocks():
             if self.tcp and self._passes(node_id, peer.node_id, tcp=True):
-                self.at(self.now + 3 * self._delay(), lambda t=peer.node_id: self._synced(node_id, t, knock=True))  # type: ignore[misc]
+                self.at(self.now + self._tcp_delay(), lambda t=peer.node_id: self._synced(node_id, t, knock=True))  # type: ignore[misc]
         due = swim.next_due
         if due < machine.timer:
             machine.timer = max(due, self.now)
@@ -223,6 +225,15 @@ class World:
         if tcp:
             return back not in self.cut
         return way not in self.udp_cut and self.rng.random() >= self.loss
+
+    def _tcp_delay(self) -> float:
+        """Of three round trips. What is lost is sent again: after a second at the beginning, later after a fifth."""
+        delay = 3 * self._delay()
+        if self.loss:
+            for wait in (SYN_RETRY, SYN_RETRY, *[RETRY] * 6):
+                while delay < PATIENCE and self.rng.random() < self.loss:
+                    delay += wait
+        return delay
 
     def _delay(self) -> float:
         return LATENCY * (0.5 + self.rng.expovariate(1.0))
