@@ -14,11 +14,13 @@ from collections.abc import Callable, Coroutine, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, TypeVar
+from uuid import UUID
 
 from sprawl.config.identity import new_id, new_secret
+from sprawl.quorum.voter_care import wanted_size
 from sprawl.runtime.real import RealRuntime
 from sprawl.testing.control import ClusterView, Control, PartitionView
-from sprawl.testing.errors import ClusterError, NotReadyError
+from sprawl.testing.errors import ClusterError, NotReadyError, RefusedError
 from sprawl.testing.faults import Faults
 from sprawl.testing.member import ClusterNode
 from sprawl.testing.ports import ReservedPort
@@ -157,6 +159,8 @@ class Cluster:
         expected = frozenset(node.id for node in running)
         for node in running:
             self._wait_for(lambda view: _well(view, expected), f"node {node.id} sees all", deadline, node)
+        if running:
+            self._wait_for_voters({node.id: node.directory_id for node in running}, running[0].voters_max, deadline)
 
     def heal(self) -> None:
         """No more faults, and every node runs again. Raises `NotReadyError`, `NodeFailedError`."""
@@ -249,18 +253,35 @@ class Cluster:
                 problem = trouble
         raise NotReadyError(f"no answer: {problem}") from problem
 
+    def _wait_for_voters(self, running: Mapping[int, UUID], limit: int, deadline: float) -> None:
+        """Until as many nodes vote on the metadata as shall: before that the loss of one may be the loss of all."""
+        while True:
+            try:
+                voters = self._ask(Control.voters)
+                problem = f"voters are {sorted(voters)}"
+                if len(voters) >= wanted_size(len(running), limit) and all(
+                    running.get(node, directory) == directory for node, directory in voters.items()
+                ):
+                    return
+            except (NotReadyError, RefusedError) as trouble:
+                problem = str(trouble)
+            if time.monotonic() > deadline:
+                raise NotReadyError(f"waited in vain for the metadata's voters; at last: {problem}")
+            time.sleep(_LOOK_SECONDS)
+
     def _wait_for(
         self, seen: Callable[[ClusterView], bool], what: str, deadline: float, node: ClusterNode | None = None
     ) -> None:
         while True:
             try:
-                if seen(self._ask(Control.view, node)):
+                view = self._ask(Control.view, node)
+                if seen(view):
                     return
-                problem = "not yet"
+                problem = str(view)
             except NotReadyError as trouble:
                 problem = str(trouble)
             if time.monotonic() > deadline:
-                raise NotReadyError(f"waited in vain until {what}: {problem}")
+                raise NotReadyError(f"waited in vain until {what}; at last: {problem}")
             time.sleep(_LOOK_SECONDS)
 
 

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from uuid import UUID
 
+from sprawl.quorum.image import METADATA_TOPIC
 from sprawl.runtime import Runtime
 from sprawl.testing.errors import RefusedError
 from sprawl.testing.faults import CONTROL
@@ -23,6 +25,10 @@ from sprawl_protocol.messages import (
     DeleteTopicsRequest,
     DeleteTopicsResponse,
     DeleteTopicState,
+    DescribeQuorumRequest,
+    DescribeQuorumRequestPartitionData,
+    DescribeQuorumRequestTopicData,
+    DescribeQuorumResponse,
     ElectLeadersRequest,
     ElectLeadersRequestTopicPartitions,
     ElectLeadersResponse,
@@ -83,6 +89,19 @@ class Control:
                 for topic in answer.topics
             },
         )
+
+    async def voters(self) -> dict[int, UUID]:
+        """Who votes on the metadata, by node, each with the id of the directory that is meant."""
+        partition = DescribeQuorumRequestPartitionData(partition_index=0)
+        metadata = DescribeQuorumRequestTopicData(topic_name=METADATA_TOPIC, partitions=[partition])
+        answer = await self._client.request(DescribeQuorumRequest(topics=[metadata]), expect=DescribeQuorumResponse)
+        _check(answer.error_code, answer.error_message)
+        return {
+            voter.replica_id: voter.replica_directory_id
+            for topic in answer.topics
+            for each in topic.partitions
+            for voter in each.current_voters
+        }
 
     async def create_topic(
         self, name: str, partitions: int, replication_factor: int, config: Mapping[str, str]

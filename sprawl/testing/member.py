@@ -15,6 +15,7 @@ from typing import Any, Final, TypeVar
 from sprawl.config.broker import BrokerConfig
 from sprawl.data_directory import prepare
 from sprawl.node import Node
+from sprawl.quorum.identifiers import uuid_of
 from sprawl.runtime.real import loop_factory
 from sprawl.testing.control import Control
 from sprawl.testing.errors import NodeFailedError, NotReadyError
@@ -39,7 +40,7 @@ class ClusterNode:
         self._secret = secret
         self._faults = faults
         self._life: _Life | None = None
-        prepare(config, cluster_id, secret)
+        self.directory_id = uuid_of(prepare(config, cluster_id, secret).directory_id)
 
     @property
     def address(self) -> str:
@@ -49,6 +50,10 @@ class ClusterNode:
     def directory(self) -> str:
         """Where its data is; it stays when the node stops."""
         return self._config.data_dir
+
+    @property
+    def voters_max(self) -> int:
+        return self._config.sprawl_quorum_voters_max
 
     @property
     def running(self) -> bool:
@@ -123,7 +128,7 @@ class ClusterNode:
             runtime.files.remove_tree(self.directory)
         finally:
             runtime.release()
-        prepare(self._config, self._cluster_id, self._secret)
+        self.directory_id = uuid_of(prepare(self._config, self._cluster_id, self._secret).directory_id)
 
     def drop_connections(self) -> int:
         """Cut every client's connection, as a restarted load balancer would; how many there were."""
