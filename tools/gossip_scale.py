@@ -29,7 +29,8 @@ from tools.chart import line_chart
 from tools.gossip_world import World
 
 SIZES: Final = (3, 10, 30, 100, 300, 1000)
-LOSSES: Final = (0.0, 0.05, 0.1, 0.2)
+LOSSES: Final = (0.0, 0.05, 0.1)
+HARD_LOSS: Final = 0.2
 USUAL_LOSS: Final = 0.05
 CALM: Final = 10.0
 """Seconds over which the traffic of a calm cluster is counted; before that, so many for digests to get going."""
@@ -344,15 +345,17 @@ def main(
     nodes: Annotated[int, typer.Option(help="The largest cluster.", min=3)] = 1000,
     seed: int = 1,
     crashes: Annotated[int, typer.Option(help="Nodes killed in clusters of each size.", min=1)] = 10,
+    hard: Annotated[bool, typer.Option("--hard", help="Lose a fifth of all packets, too: twice as long.")] = False,
     charts_in: Annotated[Path | None, typer.Option("--charts", help="Draw the figures there, as SVG.")] = None,
 ) -> None:
     console = Console(width=110)
     sizes = [*(size for size in SIZES if size < nodes), nodes]
+    losses = [*LOSSES, HARD_LOSS] if hard else LOSSES
     found: list[Detection] = []
     wrong: list[Mistakes] = []
     columns = TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn()
     with Progress(*columns, console=console, transient=True) as progress:
-        whole = progress.add_task("all", total=len(sizes) + 2 * len(LOSSES))
+        whole = progress.add_task("all", total=len(sizes) + 2 * len(losses))
 
         def task(what: str, seconds: float) -> Tell:
             bar = progress.add_task(what, total=seconds)
@@ -365,7 +368,7 @@ def main(
             found.append(together([detection(size, at_once, seed + each, tell) for each in range(runs)]))
             progress.advance(whole)
         for lifeguard in (True, False):
-            for loss in LOSSES:
+            for loss in losses:
                 name = "Lifeguard" if lifeguard else "SWIM alone"
                 tell = task(f"{nodes} nodes, {loss:.0%} loss, stalls, {name}", TROUBLED + DIGEST_SECONDS)
                 wrong.append(mistakes(nodes, loss, seed, tell, lifeguard=lifeguard))
