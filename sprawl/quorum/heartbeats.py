@@ -12,7 +12,7 @@ from collections.abc import Iterable
 
 class Heartbeats:
     def __init__(self, session_timeout: float, suspected_timeout: float) -> None:
-        """Seconds since the last contact; the second for a broker that is suspected, more than a heartbeat's interval."""
+        """Seconds since the last contact; the second is for who is suspected: more than a heartbeat's interval."""
         self._session_timeout = session_timeout
         self._suspected_timeout = min(session_timeout, suspected_timeout)
         self._contacts: dict[int, float] = {}
