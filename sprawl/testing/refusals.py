@@ -13,6 +13,8 @@ from sprawl_protocol.api import ApiKey
 from sprawl_protocol.message import Request, Response
 from sprawl_protocol.messages import (
     REQUESTS,
+    AddPartitionsToTxnPartitionResult,
+    AddPartitionsToTxnTopicResult,
     Coordinator,
     CreatableTopicResult,
     CreatePartitionsTopicResult,
@@ -27,6 +29,8 @@ from sprawl_protocol.messages import (
     OffsetCommitResponsePartition,
     OffsetCommitResponseTopic,
     OffsetFetchResponseGroup,
+    OffsetFetchResponsePartition,
+    OffsetFetchResponseTopic,
     OffsetForLeaderTopicResult,
     PartitionData,
     PartitionProduceResponse,
@@ -36,8 +40,12 @@ from sprawl_protocol.messages import (
 )
 from sprawl_protocol.messages import OffsetForLeaderEpochResponseEpochEndOffset as EpochEnd
 
+_CODE_SINCE: Final = 2
+"""The first version of OffsetFetch that has a code for all of it."""
 _GROUPS_SINCE: Final = 8
 """The first version of OffsetFetch that asks for several groups."""
+_TRANSACTIONS_SINCE: Final = 4
+"""The first version of AddPartitionsToTxn that is about several transactions."""
 _KEYS_SINCE: Final = 4
 """The first version of FindCoordinator that asks for several coordinators."""
 _BY_TOPIC_SINCE: Final = 6
@@ -125,7 +133,18 @@ def _txn_offset_commit(request: Any, response: Any, version: int, code: int) -> 
 
 
 def _offset_fetch(request: Any, response: Any, version: int, code: int) -> None:
-    if version < _GROUPS_SINCE:
+    if version < _CODE_SINCE:
+        response.topics = [
+            OffsetFetchResponseTopic(
+                name=topic.name,
+                partitions=[
+                    OffsetFetchResponsePartition(partition_index=index, committed_offset=-1, error_code=code)
+                    for index in topic.partition_indexes
+                ],
+            )
+            for topic in request.topics or ()
+        ]
+    elif version < _GROUPS_SINCE:
         response.error_code = code
     else:
         response.groups = [OffsetFetchResponseGroup(group_id=each.group_id, error_code=code) for each in request.groups]
@@ -182,6 +201,22 @@ def _offset_for_leader_epoch(request: Any, response: Any, version: int, code: in
     ]
 
 
+def _add_partitions_to_txn(request: Any, response: Any, version: int, code: int) -> None:
+    if version >= _TRANSACTIONS_SINCE:
+        response.error_code = code
+        return
+    response.results_by_topic_v3_and_below = [
+        AddPartitionsToTxnTopicResult(
+            name=topic.name,
+            results_by_partition=[
+                AddPartitionsToTxnPartitionResult(partition_index=index, partition_error_code=code)
+                for index in topic.partitions
+            ],
+        )
+        for topic in request.v3_and_below_topics
+    ]
+
+
 def _describe_groups(request: Any, response: Any, version: int, code: int) -> None:
     response.groups = [DescribedGroup(group_id=group, error_code=code) for group in request.groups]
 
@@ -197,6 +232,7 @@ _FILL: Final[dict[ApiKey, Callable[[Any, Any, int, int], None]]] = {
     ApiKey.OFFSET_COMMIT: _offset_commit,
     ApiKey.TXN_OFFSET_COMMIT: _txn_offset_commit,
     ApiKey.OFFSET_FETCH: _offset_fetch,
+    ApiKey.ADD_PARTITIONS_TO_TXN: _add_partitions_to_txn,
     ApiKey.FIND_COORDINATOR: _find_coordinator,
     ApiKey.CREATE_TOPICS: _create_topics,
     ApiKey.DELETE_TOPICS: _delete_topics,
@@ -208,8 +244,12 @@ _FILL: Final[dict[ApiKey, Callable[[Any, Any, int, int], None]]] = {
 }
 
 
+_CODE_CAME_LATER: Final = frozenset({ApiKey.DESCRIBE_LOG_DIRS, ApiKey.ELECT_LEADERS})
+"""Their older versions have no code for all of it."""
+
+
 def _has_code(key: int) -> bool:
-    return "error_code" in REQUESTS[ApiKey(key)].RESPONSE.__annotations__
+    return ApiKey(key) not in _CODE_CAME_LATER and "error_code" in REQUESTS[ApiKey(key)].RESPONSE.__annotations__
 
 
 CANNOT_REFUSE: Final = frozenset(
