@@ -18,6 +18,9 @@ from kafka import KafkaConsumer, KafkaProducer
 from sprawl.config.errors import ConfigError
 from sprawl.testing import Cluster, ClusterError, NodeFailedError, RefusedError
 
+# kafka-python leaves sockets open that it could not connect.
+pytestmark = pytest.mark.filterwarnings(r"ignore:unclosed <socket.*'0\.0\.0\.0':ResourceWarning")
+
 
 def send(cluster: Cluster, topic: str, *values: bytes) -> None:
     with KafkaProducer(bootstrap_servers=cluster.bootstrap_servers, acks="all") as producer:

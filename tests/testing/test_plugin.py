@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
+from sprawl.testing.settings import QUICK
+
+DOCS = Path(__file__).parents[2] / "docs"
 
 
 def suite(directory: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -18,10 +21,25 @@ def suite(directory: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_the_example_in_the_documentation_passes(tmp_path: Path) -> None:
-    for source in sorted((EXAMPLES / "orders").glob("*.py")):
+    for source in sorted((DOCS / "examples" / "orders").glob("*.py")):
         (tmp_path / source.name).write_text(source.read_text())
     done = suite(tmp_path)
     assert "3 passed" in done.stdout, done.stdout
+
+
+def test_the_pieces_of_code_in_the_documentation_pass(tmp_path: Path) -> None:
+    pieces = re.findall(r"```python\n(.*?)```", (DOCS / "testing.md").read_text(), re.DOTALL)
+    for number, piece in enumerate(pieces):
+        (tmp_path / f"test_{number}.py").write_text(piece)
+    done = suite(tmp_path)
+    assert "6 passed" in done.stdout, done.stdout
+
+
+def test_the_documentation_has_every_setting_that_differs() -> None:
+    text = (DOCS / "testing.md").read_text()
+    for key, value in QUICK.items():
+        row = next((line for line in text.splitlines() if line.startswith(f"| `{key}` |")), "")
+        assert row.split("|")[2].strip().strip("`") == value, key
 
 
 def test_markers_add_up_and_the_nearest_wins(tmp_path: Path) -> None:
