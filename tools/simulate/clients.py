@@ -53,6 +53,7 @@ class Links:
     """One client connection per node, made again when it breaks."""
 
     def __init__(self, runtime: SimulatedRuntime, names: list[str]) -> None:
+        """`names` may grow."""
         self._runtime = runtime
         self._names = names
         self._clients: dict[str, KafkaClient] = {}
@@ -76,13 +77,17 @@ class Links:
 
     async def leaders(self, topic: str) -> dict[int, str]:
         """Partition to the name of the node that leads it, as one of the nodes says."""
+        return {index: name for index, (name, _) in (await self.leadership(topic)).items()}
+
+    async def leadership(self, topic: str) -> dict[int, tuple[str, int]]:
+        """The same, with the leader epochs."""
         client = await self.any()
         answer = await client.request(
             MetadataRequest(topics=[MetadataRequestTopic(name=topic)]), version=12, expect=MetadataResponse
         )
         hosts = {broker.node_id: broker.host for broker in answer.brokers}
         return {
-            each.partition_index: hosts[each.leader_id]
+            each.partition_index: (hosts[each.leader_id], each.leader_epoch)
             for each in answer.topics[0].partitions
             if each.leader_id in hosts
         }
@@ -114,8 +119,20 @@ async def create(links: Links, *, partitions: int, replicas: int, min_isr: int, 
 class Producer:
     """Sends 0, 1, 2, ... to one partition, each until it is acknowledged."""
 
-    def __init__(self, runtime: SimulatedRuntime, names: list[str], partition: int, seen: Seen) -> None:
+    def __init__(
+        self,
+        runtime: SimulatedRuntime,
+        names: list[str],
+        partition: int,
+        seen: Seen,
+        *,
+        topic: str = TOPIC,
+        pause: float = 0.0,
+    ) -> None:
+        """`pause`: seconds between two records."""
         self._runtime = runtime
+        self._topic = topic
+        self._wait = pause
         self._links = Links(runtime, names)
         self._partition = partition
         self._seen = seen
@@ -130,6 +147,8 @@ class Producer:
             except (ClientError, OSError):
                 self._leader = ""
                 await asyncio.sleep(_PAUSE)
+            if self._wait:
+                await asyncio.sleep(self._wait * (0.5 + self._runtime.rng.random()))
 
     async def _step(self) -> None:
         if self._producer_id < 0:
@@ -140,7 +159,7 @@ class Producer:
                 return
             self._producer_id = given.producer_id
         if not self._leader:
-            self._leader = (await self._links.leaders(TOPIC)).get(self._partition, "")
+            self._leader = (await self._links.leaders(self._topic)).get(self._partition, "")
             if not self._leader:
                 await asyncio.sleep(_PAUSE)
                 return
@@ -156,7 +175,7 @@ class Producer:
         )
         data = PartitionProduceData(index=self._partition, records=bytes(batch))
         request = ProduceRequest(
-            acks=-1, timeout_ms=2_000, topic_data=[TopicProduceData(name=TOPIC, partition_data=[data])]
+            acks=-1, timeout_ms=2_000, topic_data=[TopicProduceData(name=self._topic, partition_data=[data])]
         )
         self._seen.sent.add(value)
         response = await client.request(request, version=12, expect=ProduceResponse)

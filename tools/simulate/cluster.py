@@ -6,11 +6,15 @@ import asyncio
 import logging
 from collections.abc import Mapping
 
+from sprawl.assembly import Parts
 from sprawl.config.broker import BrokerConfig
-from sprawl.config.identity import SECRET_FILE, STATE_FILE, establish, new_secret
+from sprawl.config.identity import SECRET_FILE, STATE_FILE, Identity, establish, new_secret
 from sprawl.node import Node
+from sprawl.quorum.quorum import MetadataQuorum
 from sprawl.runtime.simulated import NodeDownError, SimulatedNode, SimulatedRuntime, Simulation
+from sprawl.storage.manager import LogManager
 from sprawl.wire.client import ClientError, KafkaClient
+from sprawl.wire.peers import PeerLinks
 from sprawl_protocol.errors import ApiError
 
 log = logging.getLogger(__name__)
@@ -18,6 +22,20 @@ log = logging.getLogger(__name__)
 PORT = 9092
 DIRECTORY = "/data"
 CLUSTER_ID = "c2ltdWxhdGVkLWNsdXN0ZQ"
+
+
+class OpenNode(Node):
+    """A node whose insides can be looked at."""
+
+    parts: Parts | None = None
+
+    @property
+    def failure(self) -> str:
+        return self._failure.result() if self._failure.done() else ""
+
+    def _parts(self, identity: Identity, logs: LogManager, quorum: MetadataQuorum, links: PeerLinks) -> Parts:
+        self.parts = super()._parts(identity, logs, quorum, links)
+        return self.parts
 
 
 class Member:
@@ -29,6 +47,11 @@ class Member:
         self.machine: SimulatedNode = world.node(self.name)
         self.config = dict(config)
         self.life: asyncio.Future[None] | None = None
+        self.node: OpenNode | None = None
+        """Of its present life, or of the last."""
+        self.held = False
+        """Not to be started by others for now: its disk is being changed."""
+        self.lives = 0
         self.endings: list[str] = []
         """How its lives ended by themselves: a node that stops on its own says why."""
 
@@ -40,6 +63,13 @@ class Member:
         if not self.machine.process.alive:
             self.machine.boot()
         self.life = self.machine.run(self._live(self.machine.runtime))
+
+    def restart(self) -> None:
+        """As whoever watches over it does, also when it has stopped by itself."""
+        if self.machine.process.alive:
+            self.kill()
+        self.machine.resume()
+        self.start()
 
     def kill(self) -> None:
         """Its process is gone; the machine goes on."""
@@ -56,11 +86,12 @@ class Member:
             life.add_done_callback(lambda done: done.cancelled() or done.exception())
 
     async def _live(self, runtime: SimulatedRuntime) -> None:
-        node = Node(BrokerConfig.of(self.config), runtime)
+        node = self.node = OpenNode(BrokerConfig.of(self.config), runtime)
+        self.lives += 1
         try:
             await node.start()
             await node.failed()
-            self.endings.append("failed")
+            self.endings.append(node.failure)
         except (ApiError, OSError) as problem:
             self.endings.append(str(problem))
         await node.stop()
@@ -70,9 +101,10 @@ class SimulatedCluster:
     def __init__(self, world: Simulation, nodes: int, settings: Mapping[str, str] | None = None) -> None:
         self.world = world
         self._secret = new_secret(world.driver.runtime)
+        self._settings = settings or {}
         self.members: dict[int, Member] = {}
         for node_id in range(1, nodes + 1):
-            self.add(node_id, nodes, settings or {})
+            self.add(node_id, nodes, self._settings)
 
     def add(self, node_id: int, nodes: int, settings: Mapping[str, str]) -> Member:
         others = [f"n{each}:{PORT}" for each in range(1, nodes + 1) if each != node_id]
@@ -88,6 +120,10 @@ class SimulatedCluster:
         member = self.members[node_id] = Member(self.world, node_id, config)
         self.prepare(member)
         return member
+
+    def join(self) -> Member:
+        """One more node, prepared, which knows where all others are."""
+        return self.add(max(self.members) + 1, max(self.members), self._settings)
 
     def prepare(self, member: Member) -> None:
         """As `sprawl format` does; on an empty disk it makes a new directory."""

@@ -1,0 +1,226 @@
+"""Consumers of a simulated cluster, which judge as they read.
+
+In: a partition. Out: what was read at each offset, shared by all readers (`Ledger`), and a `HistoryError` as soon as
+two of them see different things, offsets go back, or a committed offset is forgotten. They read while there are faults,
+so they see what is only wrong for a moment.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import Final
+
+from sprawl.runtime.simulated import SimulatedRuntime
+from sprawl.wire.client import ClientError, KafkaClient
+from sprawl_protocol.errors import ErrorCode
+from sprawl_protocol.messages import (
+    FetchPartition,
+    FetchRequest,
+    FetchResponse,
+    FetchTopic,
+    FindCoordinatorRequest,
+    FindCoordinatorResponse,
+    OffsetCommitRequest,
+    OffsetCommitRequestPartition,
+    OffsetCommitRequestTopic,
+    OffsetCommitResponse,
+    OffsetFetchRequest,
+    OffsetFetchRequestGroup,
+    OffsetFetchRequestTopics,
+    OffsetFetchResponse,
+)
+from sprawl_protocol.records import headers, records_of
+from tools.simulate.clients import Links
+
+_PAUSE: Final = 0.1
+_MAX_WAIT_MS: Final = 1000
+
+
+class HistoryError(AssertionError):
+    """What clients saw contradicts itself."""
+
+
+@dataclass
+class Ledger:
+    """What was read of one partition, by whomever."""
+
+    name: str
+    values: dict[int, int] = field(default_factory=dict)
+    """Offset to value."""
+    offsets: dict[int, int] = field(default_factory=dict)
+    """Value to offset."""
+
+    def saw(self, offset: int, value: int) -> None:
+        known = self.values.setdefault(offset, value)
+        if known != value:
+            raise HistoryError(f"{self.name}: at offset {offset} there was {known}, now there is {value}")
+        where = self.offsets.setdefault(value, offset)
+        if where != offset:
+            raise HistoryError(f"{self.name}: {value} is at offset {where} and at offset {offset}")
+
+
+class Reader:
+    """Tails one partition from its beginning; now and then it begins again."""
+
+    def __init__(self, runtime: SimulatedRuntime, links: Links, topic: str, partition: int, ledger: Ledger) -> None:
+        self._runtime = runtime
+        self._links = links
+        self._topic = topic
+        self._partition = partition
+        self._ledger = ledger
+        self._leader = ""
+        self._epoch = -1
+        self.position = 0
+
+    async def run(self) -> None:
+        while True:
+            try:
+                await self._step()
+            except (ClientError, OSError):
+                self._leader = ""
+                await asyncio.sleep(_PAUSE)
+
+    async def _step(self) -> None:
+        if not self._leader:
+            name, epoch = (await self._links.leadership(self._topic)).get(self._partition, ("", -1))
+            if not name or epoch < self._epoch:  # as clients do: what is older than what is known is not believed
+                await asyncio.sleep(_PAUSE)
+                return
+            self._leader, self._epoch = name, epoch
+        client = await self._links.to(self._leader)
+        wanted = FetchPartition(
+            partition=self._partition,
+            current_leader_epoch=self._epoch,
+            fetch_offset=self.position,
+            partition_max_bytes=1 << 18,
+        )
+        request = FetchRequest(
+            max_wait_ms=_MAX_WAIT_MS, min_bytes=1, topics=[FetchTopic(topic=self._topic, partitions=[wanted])]
+        )
+        answer = await client.request(request, version=12, expect=FetchResponse)
+        data = answer.responses[0].partitions[0]
+        error = ErrorCode(data.error_code)
+        if error is ErrorCode.OFFSET_OUT_OF_RANGE:
+            raise HistoryError(
+                f"{self._ledger.name}: node {self._leader} says that offset {self.position}, up to which all was read, "
+                f"does not exist (it has {data.log_start_offset} to {data.high_watermark})"
+            )
+        if error is not ErrorCode.NONE:
+            self._leader = ""
+            await asyncio.sleep(_PAUSE)
+            return
+        self._take(bytes(data.records or b""))
+        if self.position and self._runtime.rng.random() < 0.01:
+            self.position = self._runtime.rng.randrange(self.position)
+
+    def _take(self, records: bytes) -> None:
+        for position, header in headers(records):
+            if header.next_offset <= self.position:
+                continue
+            for record in records_of(records, position):
+                if record.offset < self.position:
+                    continue
+                if record.offset > self.position:
+                    gap = f"after offset {self.position - 1} comes {record.offset}"
+                    raise HistoryError(f"{self._ledger.name}: {gap}: something is left out")
+                self._ledger.saw(record.offset, int(bytes(record.value or b"")))
+                self.position = record.offset + 1
+
+
+class Committer:
+    """Commits offsets for a group of its own, each greater than the last, and looks whether they are remembered."""
+
+    def __init__(
+        self, runtime: SimulatedRuntime, links: Links, group: str, topic: str, partition: int, pause: float
+    ) -> None:
+        self._runtime = runtime
+        self._links = links
+        self._group = group
+        self._topic = topic
+        self._partition = partition
+        self._wait = pause
+        self._coordinator = ""
+        self.acknowledged = -1
+        self.sent = -1
+        self.unknown: set[int] = set()
+        """Commits that were not answered: they may take effect at any time."""
+
+    async def run(self) -> None:
+        while True:
+            try:
+                await self._step()
+            except (ClientError, OSError):
+                self._coordinator = ""
+            await asyncio.sleep(self._wait * (0.5 + self._runtime.rng.random()))
+
+    async def _step(self) -> None:
+        client = await self._client()
+        if client is None:
+            return
+        if self._runtime.rng.random() < 0.5:
+            await self._commit(client)
+        else:
+            await self._look(client)
+
+    async def settle(self) -> None:
+        """At the end: look until there is an answer. Raises `HistoryError`."""
+        while True:
+            try:
+                client = await self._client()
+                if client is not None and await self._look(client):
+                    return
+            except (ClientError, OSError):
+                self._coordinator = ""
+            await asyncio.sleep(_PAUSE)
+
+    async def _client(self) -> KafkaClient | None:
+        if not self._coordinator:
+            client = await self._links.any()
+            answer = await client.request(
+                FindCoordinatorRequest(key_type=0, coordinator_keys=[self._group]), expect=FindCoordinatorResponse
+            )
+            found = answer.coordinators[0]
+            if found.error_code:
+                return None
+            self._coordinator = found.host
+        return await self._links.to(self._coordinator)
+
+    async def _commit(self, client: KafkaClient) -> None:
+        wanted = self.sent = self.sent + 1
+        self.unknown.add(wanted)
+        partition = OffsetCommitRequestPartition(partition_index=self._partition, committed_offset=wanted)
+        answer = await client.request(
+            OffsetCommitRequest(
+                group_id=self._group, topics=[OffsetCommitRequestTopic(name=self._topic, partitions=[partition])]
+            ),
+            version=8,
+            expect=OffsetCommitResponse,
+        )
+        if answer.topics[0].partitions[0].error_code:
+            self._coordinator = ""
+        else:
+            self.acknowledged = wanted
+            self.unknown.discard(wanted)
+
+    async def _look(self, client: KafkaClient) -> bool:
+        """Whether there was an answer. Raises `HistoryError` if what was acknowledged is not there."""
+        before = self.acknowledged
+        topic = OffsetFetchRequestTopics(name=self._topic, partition_indexes=[self._partition])
+        answer = await client.request(
+            OffsetFetchRequest(
+                groups=[OffsetFetchRequestGroup(group_id=self._group, topics=[topic])], require_stable=False
+            ),
+            version=8,
+            expect=OffsetFetchResponse,
+        )
+        group = answer.groups[0]
+        if group.error_code or group.topics[0].partitions[0].error_code:
+            self._coordinator = ""
+            return False
+        found = group.topics[0].partitions[0].committed_offset
+        if found < before and found not in self.unknown:
+            raise HistoryError(f"group {self._group}: offset {before} was committed, {found} is remembered")
+        if found > self.sent:
+            raise HistoryError(f"group {self._group}: offset {found} is remembered, which was never committed")
+        return True

@@ -1,0 +1,218 @@
+"""What must hold inside a cluster at every moment, whatever befalls it.
+
+In: the nodes of a simulated cluster, looked at again and again. Out: an `InvariantError` as soon as one of these is
+broken:
+
+- at most one leader per partition and leader epoch, in the metadata and on the nodes;
+- a high watermark never goes back while the same node leads in the same epoch;
+- at most one leader of the quorum per quorum epoch, and one metadata log: the same offset, the same epoch and content;
+- what is committed is the same everywhere: of two replicas that say an offset is committed, both have the same batch.
+"""
+
+from __future__ import annotations
+
+import zlib
+from typing import Final
+from uuid import UUID
+
+from sprawl.partitions.partition import Partition
+from sprawl.quorum.identifiers import uuid_of
+from sprawl.quorum.image import MetadataImage
+from sprawl.quorum.raft import Role
+from sprawl.quorum.voter_care import wanted_size
+from sprawl_protocol.records import headers
+from tools.simulate.cluster import Member, SimulatedCluster
+
+_Key = tuple[UUID, int]
+_MOST_READ: Final = 1 << 22
+_MOST_VOTERS: Final = 3
+
+
+class InvariantError(AssertionError):
+    """Two parts of the cluster believe what can't both be true."""
+
+
+class Invariants:
+    def __init__(self, cluster: SimulatedCluster) -> None:
+        self._cluster = cluster
+        self._leaders: dict[tuple[_Key, int], int] = {}
+        self._quorum_leaders: dict[int, int] = {}
+        self._metadata: dict[int, tuple[int, int]] = {}
+        """Metadata offset to its epoch and the checksum of the image there."""
+        self._watermarks: dict[tuple[int, int, _Key, int], int] = {}
+        self._images: dict[int, MetadataImage] = {}
+        self._newest = -1
+        self.looks = 0
+
+    # -- at every look ----------------------------------------------------------------------------------------------
+
+    def look(self) -> None:
+        """Raises `InvariantError`."""
+        self.looks += 1
+        for member in self._cluster.up:
+            parts = member.node.parts if member.node is not None else None
+            if parts is None:
+                continue
+            self._look_at_quorum(member)
+            self._look_at_image(member, parts.quorum.image)
+            for partition in parts.partitions:
+                if partition.leading:
+                    self._look_at_leader(member, partition)
+
+    def _look_at_quorum(self, member: Member) -> None:
+        assert member.node is not None
+        assert member.node.parts is not None
+        replica = member.node.parts.quorum._replica
+        if replica.started and replica.raft.role is Role.LEADER:
+            epoch = replica.raft.epoch
+            known = self._quorum_leaders.setdefault(epoch, member.node_id)
+            if known != member.node_id:
+                raise InvariantError(f"nodes {known} and {member.node_id} both lead the quorum in epoch {epoch}")
+
+    def _look_at_image(self, member: Member, image: MetadataImage) -> None:
+        if self._images.get(member.node_id) is image or image.offset < 0:
+            return
+        self._images[member.node_id] = image
+        seen = (image.epoch, _checksum(image))
+        known = self._metadata.setdefault(image.offset, seen)
+        if known != seen:
+            raise InvariantError(
+                f"node {member.node_id} has another metadata log: at offset {image.offset} "
+                f"epoch {seen[0]} instead of {known[0]}, or another content"
+            )
+        for topic in image.topics.values():
+            for each in topic.partitions:
+                if each.leader >= 0:
+                    self._led_by((topic.id, each.index), each.leader_epoch, each.leader, topic.name)
+
+    def _led_by(self, key: _Key, epoch: int, leader: int, topic: str) -> None:
+        known = self._leaders.setdefault((key, epoch), leader)
+        if known != leader:
+            raise InvariantError(f"{topic}-{key[1]} has two leaders in epoch {epoch}: nodes {known} and {leader}")
+
+    def _look_at_leader(self, member: Member, partition: Partition) -> None:
+        key = (partition.topic_id, partition.index)
+        self._led_by(key, partition.leader_epoch, member.node_id, partition.topic)
+        mark = (member.node_id, member.lives, key, partition.leader_epoch)
+        before = self._watermarks.get(mark, 0)
+        if partition.high_watermark < before:
+            raise InvariantError(
+                f"{partition} on node {member.node_id}: high watermark {partition.high_watermark}, was {before}"
+            )
+        if partition.high_watermark > partition.log.log_end_offset:
+            raise InvariantError(f"{partition} on node {member.node_id}: high watermark beyond the end of the log")
+        self._watermarks[mark] = partition.high_watermark
+
+    # -- what is known of the whole ---------------------------------------------------------------------------------
+
+    def newest_image(self) -> MetadataImage | None:
+        images = [member.node.parts.quorum.image for member in self._cluster.up if member.node and member.node.parts]
+        return max(images, key=lambda image: image.offset, default=None)
+
+    def partitions(self, key: _Key) -> dict[int, Partition]:
+        """By node, wherever it is open."""
+        found: dict[int, Partition] = {}
+        for member in self._cluster.up:
+            if member.node is not None and member.node.parts is not None:
+                partition = member.node.parts.partitions.find_by_id(*key)
+                if partition is not None:
+                    found[member.node_id] = partition
+        return found
+
+    def ailing(self) -> str:
+        """What keeps the cluster from being whole: every node active, every replica in sync and with all its data."""
+        image = self.newest_image()
+        if image is None:
+            return "no node has any metadata"
+        for member in self._cluster.members.values():
+            if not member.up or member.node is None or not member.node.ready:
+                return f"node {member.node_id} is not ready"
+            broker = image.brokers.get(member.node_id)
+            if broker is None or not broker.active:
+                return f"node {member.node_id} is not active"
+            assert member.node.parts is not None
+            if member.node.parts.quorum.image.offset < image.offset:
+                return f"node {member.node_id} has not caught up with the metadata"
+            if uuid_of(member.node.parts.identity.directory_id) not in broker.directories and broker.directories:
+                return f"node {member.node_id} is not known with its new disk"
+        return self._ailing_voters(image) or self._ailing_partitions(image)
+
+    def _ailing_voters(self, image: MetadataImage) -> str:
+        leaders = [m for m in self._cluster.up if m.node and m.node.parts and m.node.parts.quorum.leading]
+        if not leaders:
+            return "the quorum has no leader"
+        for leader in leaders:
+            assert leader.node is not None
+            assert leader.node.parts is not None
+            voters = leader.node.parts.quorum.voters
+            if len(voters) < wanted_size(len(self._cluster.members), _MOST_VOTERS):
+                return f"the quorum has {len(voters)} voters"
+            for key in voters.keys:
+                broker = image.brokers.get(key.node_id)
+                if broker is None or (broker.directories and key.directory_id not in broker.directories):
+                    return f"the voter {key.node_id} is gone"
+        return ""
+
+    def _ailing_partitions(self, image: MetadataImage) -> str:
+        for topic in image.topics.values():
+            for each in topic.partitions:
+                name = f"{topic.name}-{each.index}"
+                if each.leader < 0:
+                    return f"{name} has no leader"
+                if set(each.isr) != set(each.replicas) or each.adding_replicas or each.removing_replicas:
+                    return f"{name}: of the replicas {each.replicas} only {each.isr} are in sync"
+                here = self.partitions((topic.id, each.index))
+                most = max((partition.high_watermark for partition in here.values()), default=0)
+                for node in each.replicas:
+                    if node not in here or here[node].log.durable_offset < most:
+                        return f"{name} lacks data on node {node}"
+                if not here[each.leader].leading:
+                    return f"{name} is not led yet by node {each.leader}"
+        return ""
+
+    # -- at the end -------------------------------------------------------------------------------------------------
+
+    async def compare(self) -> int:
+        """Read the committed part of every replica and compare; returns how many batches. Raises `InvariantError`."""
+        compared = 0
+        image = self.newest_image()
+        assert image is not None, "no node has any metadata"
+        for topic in image.topics.values():
+            for each in topic.partitions:
+                first: dict[int, tuple[int, int]] = {}
+                for node, partition in sorted(self.partitions((topic.id, each.index)).items()):
+                    if node not in each.isr:
+                        continue
+                    machine = self._cluster.members[node].machine
+                    for base, seen in (await machine.run(_committed(partition))).items():
+                        known, where = first.setdefault(base, (seen, node))
+                        compared += 1
+                        if known != seen:
+                            raise InvariantError(f"{partition}: nodes {where} and {node} differ at offset {base}")
+        return compared
+
+
+async def _committed(partition: Partition) -> dict[int, int]:
+    """Base offset to checksum of every batch below the high watermark."""
+    found: dict[int, int] = {}
+    offset, until = partition.log.log_start_offset, partition.high_watermark
+    while offset < until:
+        read = await partition.read(offset, _MOST_READ, until, True)
+        data = b"".join(read.buffers)
+        if not data:
+            break
+        for _, header in headers(data):
+            found[header.base_offset] = header.crc
+            offset = header.next_offset
+    return found
+
+
+def _checksum(image: MetadataImage) -> int:
+    """Of what nodes act on; `controller_id` is each node's own opinion."""
+    content = repr(
+        (
+            [(topic.name, topic.id, topic.partitions) for topic in sorted(image.topics.values(), key=lambda t: t.name)],
+            [(each.id, each.epoch, each.fenced, each.shutting_down) for _, each in sorted(image.brokers.items())],
+        )
+    )
+    return zlib.crc32(content.encode())
