@@ -110,6 +110,14 @@ class File(Protocol):
         """
         ...
 
+    async def rewrite(self, offset: int) -> None:
+        """Write the bytes from `offset` on once more, in place, off the event loop.
+
+        After a sync that failed they may be in the page cache only, and clean there, so that no later sync would write
+        them. Nothing is durable before the next `sync`. Raises `OSError`.
+        """
+        ...
+
     def truncate(self, size: int) -> None:
         """Cut the end off. `size` beyond the present size is a `ValueError`, as is anything done to a closed file."""
         ...

@@ -116,3 +116,18 @@ def test_file_that_is_missing_is_not_made_by_chance(place: Place) -> None:
         assert not runtime.files.exists(f"{place.directory}/nothing")
 
     place.run(scenario)
+
+
+def test_rewritten_bytes_are_the_same_and_the_file_goes_on_at_its_end(place: Place) -> None:
+    async def scenario(runtime: Runtime) -> None:
+        file = runtime.files.open(f"{place.directory}/log", create=True)
+        file.append([b"0123456789"])
+        await file.rewrite(4)
+        assert (file.size, await file.read(0, 100)) == (10, b"0123456789")
+        file.append([b"a"])
+        await file.rewrite(11)
+        await file.sync()
+        assert await file.read(0, 100) == b"0123456789a"
+        file.close()
+
+    place.run(scenario)

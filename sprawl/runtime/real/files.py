@@ -19,6 +19,7 @@ from sprawl.runtime.interface import Buffer
 
 R = TypeVar("R")
 
+_REWRITE_CHUNK: Final = 4 * 1024 * 1024
 _IOV_MAX: Final = os.sysconf("SC_IOV_MAX") if hasattr(os, "sysconf") else 1024
 _NOWAIT: Final[int | None] = getattr(os, "RWF_NOWAIT", None)
 _UNSUPPORTED: Final = frozenset({errno.EOPNOTSUPP, errno.ENOTSUP, errno.EINVAL, errno.ENOSYS})
@@ -92,6 +93,11 @@ class RealFile:
     async def sync(self) -> None:
         self._check_open()
         await self._in_thread(self._syncers, lambda: os.fdatasync(self._fd))
+
+    async def rewrite(self, offset: int) -> None:
+        self._check_open()
+        end = self._size
+        await self._in_thread(self._syncers, lambda: _rewrite(self._fd, offset, end))
 
     def truncate(self, size: int) -> None:
         self._check_open()
@@ -173,3 +179,14 @@ def _read_all(fd: int, offset: int, size: int) -> bytes:
         parts.append(part)
         got += len(part)
     return b"".join(parts)
+
+
+def _rewrite(fd: int, offset: int, end: int) -> None:
+    while offset < end:
+        data = _read_all(fd, offset, min(_REWRITE_CHUNK, end - offset))
+        if not data:
+            return
+        at = 0
+        while at < len(data):
+            at += os.pwrite(fd, memoryview(data)[at:], offset + at)
+        offset += len(data)

@@ -86,6 +86,16 @@ class SimulatedFile:
 
         await self._process.later(disk.sync_time(size - inode.stable), finish)
 
+    async def rewrite(self, offset: int) -> None:
+        self._check()
+        disk, inode = self._process.node.disk, self._inode
+
+        def again() -> None:
+            disk.fail_append(self._path)
+            inode.rewrite(offset)
+
+        await self._process.later(disk.read_time(self.size - offset), again)
+
     def truncate(self, size: int) -> None:
         self._check()
         if size > len(self._inode.data):

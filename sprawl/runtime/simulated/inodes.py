@@ -38,6 +38,14 @@ class Inode:
             self._undone = bytes(self.data[size : self._stable]) + self._undone
             self._stable = size
         del self.data[size:]
+        self._doomed = [(start, min(end, size)) for start, end in self._doomed if start < size]
+
+    def rewrite(self, offset: int) -> None:
+        """The bytes from `offset` on are dirty again: the next sync writes also those of a sync that failed."""
+        again = [max(start, offset) for start, end in self._doomed if end > offset]
+        self._doomed = [(start, min(end, offset)) for start, end in self._doomed if start < offset]
+        if again and not self._undone:
+            self._stable = min(self._stable, *again)
 
     def synced(self, size: int) -> None:
         """A sync that began when the file had `size` bytes has succeeded."""

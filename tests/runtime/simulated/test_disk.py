@@ -354,3 +354,24 @@ def test_lock_dies_with_its_process(machines: Callable[[int], Machine]) -> None:
         machine.run(lock)
     machine.kill()
     machine.run(lock)
+
+
+def test_what_a_failed_sync_left_out_is_durable_once_it_is_rewritten_and_synced(
+    machines: Callable[[int], Machine],
+) -> None:
+    async def write(runtime: Runtime) -> None:
+        file = runtime.files.open("/log", create=True)
+        runtime.files.sync_dir("/")
+        file.append([b"good"])
+        await file.sync()
+        machine.disk.failing_syncs = 1
+        file.append([b"doomed"])
+        with pytest.raises(OSError):
+            await file.sync()
+        await file.rewrite(2)
+        await file.sync()
+
+    machine = machines(3)
+    machine.run(write)
+    machine.power_failure()
+    assert content(machine) == b"gooddoomed"
