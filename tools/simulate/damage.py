@@ -17,6 +17,7 @@ from tools.simulate.cluster import DIRECTORY, Member, SimulatedCluster
 
 _LOOK: Final = 0.5
 _MOST_FLIPS: Final = 3
+_PATIENCE: Final = 30
 _DAMAGED: Final = "is damaged"
 
 
@@ -39,6 +40,8 @@ class Damage:
         self._flips: list[_Flip] = []
         self._struck: Member | None = None
         self._busy = False
+        self._peace: int | None = None
+        """How often an operator has looked since the last fault."""
 
     async def _turn(self, patience: float) -> bool:
         """Whether the cluster can bear the loss of a disk now, or soon."""
@@ -72,17 +75,30 @@ class Damage:
             self._busy = False
         return True
 
+    def last_fault_over(self) -> None:
+        self._peace = 0
+
     def _begin_anew(self, member: Member) -> None:
         member.machine.boot()
         self._cluster.prepare(member)
         member.restart()
 
     def attend(self) -> None:
-        """What an operator does about a node that says it can't start because its metadata log is damaged: nothing
-        else is on its disk that others don't have, so it is given an empty one."""
+        """What an operator does, who looks every second: a node that can't start because its metadata log is damaged,
+        or whose damaged replicas have not been repaired long after the last fault, is given an empty disk. Nothing is
+        on the old one that others don't have."""
+        if self._peace is not None:
+            self._peace += 1
         member = self._struck
-        if member is None or member.held or member.up or not member.endings or _DAMAGED not in member.endings[-1]:
+        if member is None or member.held:
             return
+        stuck = not member.up and bool(member.endings) and _DAMAGED in member.endings[-1]
+        if not stuck and not (self._peace is not None and self._peace >= _PATIENCE and self._latent()):
+            return
+        if not stuck and self._whole():
+            return
+        self._peace = None
+        self._flips.clear()
         member.endings.append("its disk was emptied")
         member.crash()
         member.machine.disk.wipe()

@@ -141,6 +141,7 @@ class Nemesis:
         self._damage.attend()
 
     def heal(self) -> None:
+        self._damage.last_fault_over()
         self._world.links.heal()
         default = self._world.links.default
         for link in self._world.links.all():

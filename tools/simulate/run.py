@@ -77,6 +77,7 @@ def plan(
         "log.roll.ms": str(rng.choice([1_000, 10_000, 604_800_000])),
         "sprawl.routing": rng.choice(["direct", "direct", "any"]),
         "log.retention.check.interval.ms": "5000",
+        "min.insync.replicas": "2",  # with 1, the loss of a single disk may be the loss of what was acknowledged
     }
     allowed = list(Kind) if kinds is None else sorted(kinds, key=lambda kind: kind.value)
     chosen = [kind for kind in allowed if rng.random() > _QUIET_KINDS] or allowed
