@@ -150,9 +150,9 @@ class Cluster:
 
     def wait_until_ready(self, timeout: float | None = None) -> None:
         """Returns once every running node serves clients, sees exactly the running ones, and all their replicas are in
-        sync. Raises `NotReadyError`, `NodeFailedError`."""
+        sync. A paused node counts as lost. Raises `NotReadyError`, `NodeFailedError`."""
         deadline = time.monotonic() + (self._timeout if timeout is None else timeout)
-        running = [node for node in self.nodes if node.running]
+        running = [node for node in self.nodes if node.serving]
         for node in self.nodes:
             if node.started:
                 node.wait_until_started(max(0.0, deadline - time.monotonic()))
@@ -191,7 +191,7 @@ class Cluster:
         self._ask(lambda control: control.create_topic(name, partitions, replication_factor, settings))
         deadline = time.monotonic() + self._timeout
         for node in self.nodes:
-            if node.running:
+            if node.serving:
                 self._wait_for(lambda view: _led(view, name), f"node {node.id} knows topic {name}", deadline, node)
 
     def delete_topic(self, name: str) -> None:

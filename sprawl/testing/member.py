@@ -198,7 +198,9 @@ class _Life:
                 go_on.wait()
 
             self._loop.call_soon_threadsafe(stop)
-            stopped.wait()
+            if not stopped.wait(_STOP_GRACE):
+                self._go_on = None
+                raise NotReadyError(f"node {self._config.node_id} could not be paused within {_STOP_GRACE:g} s")
 
     def resume(self) -> None:
         go_on, self._go_on = self._go_on, None

@@ -159,6 +159,17 @@ def test_a_paused_node_accepts_connections_and_does_not_answer(three: Cluster) -
     three.wait_until_ready()
 
 
+def test_others_lead_what_a_paused_node_led(three: Cluster) -> None:
+    three.create_topic("words", partitions=1, replication_factor=3)
+    hung = three.leader("words")
+    assert hung is not None
+    hung.pause()
+    three.wait_until_ready()
+    assert three.leader("words") not in (None, hung)
+    three.heal()
+    assert set(three.partition("words").in_sync) == {1, 2, 3}
+
+
 def test_leaders_move_where_they_are_told_to(three: Cluster) -> None:
     three.create_topic("words", partitions=1, replication_factor=2)
     before = three.partition("words")

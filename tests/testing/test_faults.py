@@ -152,20 +152,25 @@ def test_a_consumer_goes_on_after_refused_fetches_and_cut_connections(cluster: C
         )
         found: list[bytes] = []
         async with consumer, AIOKafkaProducer(bootstrap_servers=cluster.bootstrap_servers) as producer:
-            for trouble in ("none", "fetch", "metadata", "cut"):
+            for trouble in ("none", "fetch", "cut"):
                 reading = asyncio.create_task(consumer.getone())
                 if trouble == "fetch":
                     refused = cluster.faults.fail("Fetch", "NOT_LEADER_OR_FOLLOWER", times=2)
                     await asyncio.to_thread(refused.wait_until_hit, 2)
-                elif trouble == "metadata":
-                    cluster.faults.fail("Metadata", "LEADER_NOT_AVAILABLE")
                 elif trouble == "cut":
                     assert cluster.drop_connections() >= 2
                 await asyncio.wait_for(producer.send_and_wait(TOPIC, trouble.encode()), 20)
                 found.append((await asyncio.wait_for(reading, 20)).value)
         return found
 
-    assert asyncio.run(story()) == [b"none", b"fetch", b"metadata", b"cut"]
+    assert asyncio.run(story()) == [b"none", b"fetch", b"cut"]
+
+
+def test_a_producer_asks_again_where_metadata_has_no_leader(cluster: Cluster) -> None:
+    fault = cluster.faults.fail("Metadata", "LEADER_NOT_AVAILABLE", times=2, topic=TOPIC)
+    produce(cluster, b"one")
+    assert fault.hits == 2
+    assert everything(cluster) == [b"one"]
 
 
 def test_a_group_survives_errors_of_its_coordinator(cluster: Cluster) -> None:
