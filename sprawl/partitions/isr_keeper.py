@@ -58,14 +58,14 @@ class IsrKeeper:
         self._ask = ask
         self._broker_epoch_of = broker_epoch_of
         self._lag = lag
-        self._due: set[Partition] = set()
-        self._unanswered: set[Partition] = set()
+        self._due: dict[Partition, None] = {}
+        self._unanswered: dict[Partition, None] = {}
         """Whose pending change is to be asked for again."""
         self._news = asyncio.Event()
 
     def due(self, partition: Partition) -> None:
         """A follower may have caught up."""
-        self._due.add(partition)
+        self._due[partition] = None
         self._news.set()
 
     async def run(self) -> None:
@@ -73,7 +73,7 @@ class IsrKeeper:
             try:
                 async with asyncio.timeout(self._lag / 2):
                     await self._news.wait()
-                candidates: Iterable[Partition] = [*self._due, *self._unanswered]
+                candidates: Iterable[Partition] = list(self._due | self._unanswered)
             except TimeoutError:
                 candidates = self._partitions()
             self._news.clear()
@@ -122,11 +122,11 @@ class IsrKeeper:
             answer = await self._ask(request)
         except (ApiError, ClientError) as problem:
             log.warning("the controller cannot be asked to change in-sync sets, trying again: %s", problem)
-            self._unanswered.update(asked.values())
+            self._unanswered.update(dict.fromkeys(asked.values()))
             return
         if answer.error_code:
             log.warning("the controller refuses to change in-sync sets: %s", ErrorCode(answer.error_code).name)
-            self._unanswered.update(asked.values())
+            self._unanswered.update(dict.fromkeys(asked.values()))
             return
         self._settle(asked, answer)
 
@@ -147,6 +147,6 @@ class IsrKeeper:
                 elif error in _NOT_MADE:
                     partition.insync.pending = None
                 elif error not in _OUT_OF_DATE:
-                    self._unanswered.add(partition)
+                    self._unanswered[partition] = None
                 if error is not ErrorCode.NONE:
                     log.info("%s: the controller refuses another in-sync set: %s", partition, error.name)
