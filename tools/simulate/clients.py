@@ -209,6 +209,9 @@ async def read_whole(links: Links, partition: int, until: int, *, topic: str = T
         except (ClientError, OSError):
             await asyncio.sleep(_PAUSE)
             continue
+        if answer.error_code:
+            await asyncio.sleep(_PAUSE)
+            continue
         data = answer.responses[0].partitions[0]
         if data.error_code:
             assert ErrorCode(data.error_code) is not ErrorCode.OFFSET_OUT_OF_RANGE, f"offset {offset} is gone"

@@ -99,6 +99,10 @@ class Reader:
             max_wait_ms=_MAX_WAIT_MS, min_bytes=1, topics=[FetchTopic(topic=self._topic, partitions=[wanted])]
         )
         answer = await client.request(request, version=12, expect=FetchResponse)
+        if answer.error_code:
+            self._leader = ""
+            await asyncio.sleep(_PAUSE)
+            return
         data = answer.responses[0].partitions[0]
         error = ErrorCode(data.error_code)
         if error is ErrorCode.OFFSET_OUT_OF_RANGE:

@@ -52,6 +52,11 @@ class Damage:
             await asyncio.sleep(_LOOK)
         return False
 
+    def frail(self, member: Member) -> bool:
+        """Whether it must not lose power: behind the last checkpoint a start after that can't tell a flipped bit from a
+        write that was torn, and cuts there."""
+        return member is self._struck and self._latent()
+
     def _latent(self) -> bool:
         """Whether a flipped byte is still waiting to be found."""
         if self._struck is not None:
@@ -69,8 +74,8 @@ class Damage:
             member.crash()
             member.machine.disk.wipe()
             await asyncio.sleep(rng.choice([0.1, length]))
-            self._begin_anew(member)
         finally:
+            self._begin_anew(member)
             member.held = False
             self._busy = False
         return True
@@ -80,6 +85,8 @@ class Damage:
 
     def _begin_anew(self, member: Member) -> None:
         member.machine.boot()
+        member.machine.disk.failing_syncs = member.machine.disk.failing_appends = 0
+        member.machine.disk.capacity = 1 << 40
         self._cluster.prepare(member)
         member.restart()
 

@@ -136,6 +136,10 @@ class Nemesis:
         if await self._acts[fault.kind](random.Random(fault.salt), fault.length):
             self.fired[fault.kind] += 1
 
+    def damaged(self, member: Member) -> bool:
+        """Whether some of its bits are turned over, and were not repaired yet."""
+        return self._damage.frail(member)
+
     def attend(self) -> None:
         """What an operator would do now, who is called when a node can't help itself."""
         self._damage.attend()
@@ -181,7 +185,7 @@ class Nemesis:
         return await self._lose_power(rng.sample(members, rng.randint(2, len(members))), length)
 
     async def _lose_power(self, members: Sequence[Member], length: float) -> bool:
-        struck = [member for member in members if member.machine.up]
+        struck = [member for member in members if member.machine.up and not self._damage.frail(member)]
         for member in struck:
             member.crash()
         await asyncio.sleep(length)
