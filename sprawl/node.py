@@ -102,7 +102,21 @@ class Node:
         self._dispatcher.intercept(interceptor)
 
     async def start(self) -> None:
-        """Returns once clients are served. Raises `ApiError`, `ConfigError`, `OSError`; `stop` cleans up after it."""
+        """Returns once clients are served. Raises `ApiError`, `ConfigError`, `OSError`; `stop` cleans up after it.
+
+        What a running node can't go on from, one that starts can't either: it would wait for ever.
+        """
+        starting = asyncio.create_task(self._start(), name="start")
+        try:
+            await asyncio.wait({starting, self._failure}, return_when=asyncio.FIRST_COMPLETED)
+            if not starting.done():
+                raise OSError(self._failure.result())
+            starting.result()
+        finally:
+            starting.cancel()
+            await asyncio.gather(starting, return_exceptions=True)
+
+    async def _start(self) -> None:
         config, runtime = self._config, self._runtime
         identity, state = self._open_directory()
         me = PeerIdentity(identity.node_id, identity.directory_id, identity.cluster_id)

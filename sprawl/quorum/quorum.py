@@ -470,7 +470,8 @@ class MetadataQuorum:
         before, after = self._history.image, self._history.commit(high_watermark)
         if after is not before:
             self._unsnapped_bytes += self._log.take_bytes_appended()
-            self._replica.note_begun()
+            if self._log.durable_offset > 0:
+                self._replica.note_begun()
             self._tell(before, after)
         self.service.news()
         self._snapshot_if_due()
