@@ -138,6 +138,7 @@ class Producer:
         self._seen = seen
         self._producer_id = -1
         self._leader = ""
+        self._epoch = -1
         self.next_value = 0
 
     async def run(self) -> None:
@@ -159,10 +160,11 @@ class Producer:
                 return
             self._producer_id = given.producer_id
         if not self._leader:
-            self._leader = (await self._links.leaders(self._topic)).get(self._partition, "")
-            if not self._leader:
+            name, epoch = (await self._links.leadership(self._topic)).get(self._partition, ("", -1))
+            if not name or epoch < self._epoch:  # as clients do: what is older than what is known is not believed
                 await asyncio.sleep(_PAUSE)
                 return
+            self._leader, self._epoch = name, epoch
         await self._send(await self._links.to(self._leader))
 
     async def _send(self, client: KafkaClient) -> None:

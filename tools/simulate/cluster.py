@@ -94,7 +94,10 @@ class Member:
             self.endings.append(node.failure)
         except (ApiError, OSError) as problem:
             self.endings.append(str(problem))
-        await node.stop()
+        try:
+            await node.stop()
+        except OSError as problem:
+            self.endings.append(str(problem))
 
 
 class SimulatedCluster:

@@ -156,7 +156,7 @@ MUTANTS: Final = (
     Mutant("elected-by-a-minority", f"{_RAFT}._count", "if granted >= voters.majority:", "if granted:"),
     Mutant("metadata-fetched-before-it-is-durable", "sprawl.quorum.following:Follower._append", "await self._while_mending(replica.log.make_durable())", "pass"),
     # -- the disk
-    Mutant("no-sync", "sprawl.storage.writing:LogWriter._sync", "await active.file.sync()", "pass"),
+    Mutant("no-sync-of-the-last-segment", "sprawl.storage.writing:LogWriter._sync", "await active.file.sync()", "pass"),
     Mutant(
         "durable-before-the-sync",
         "sprawl.storage.writing:LogWriter._settle",
