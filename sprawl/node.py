@@ -108,7 +108,8 @@ class Node:
         """
         starting = asyncio.create_task(self._start(), name="start")
         try:
-            await asyncio.wait({starting, self._failure}, return_when=asyncio.FIRST_COMPLETED)
+            either: set[asyncio.Future[Any]] = {starting, self._failure}
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
             if not starting.done():
                 raise OSError(self._failure.result())
             starting.result()
