@@ -154,7 +154,12 @@ MUTANTS: Final = (
     ),
     Mutant("committed-by-a-minority", f"{_RAFT}.advance", "held[self._log.voters.majority - 1]", "held[0]"),
     Mutant("elected-by-a-minority", f"{_RAFT}._count", "if granted >= voters.majority:", "if granted:"),
-    Mutant("metadata-fetched-before-it-is-durable", "sprawl.quorum.following:Follower._append", "await self._while_mending(replica.log.make_durable())", "pass"),
+    Mutant(
+        "metadata-fetched-before-it-is-durable",
+        "sprawl.quorum.following:Follower._append",
+        "await self._while_mending(replica.log.make_durable())",
+        "pass",
+    ),
     # -- the disk
     Mutant("no-sync-of-the-last-segment", "sprawl.storage.writing:LogWriter._sync", "await active.file.sync()", "pass"),
     Mutant(
@@ -188,7 +193,7 @@ MUTANTS: Final = (
         "await source.until_established()",
         "pass",
     ),
-)  # fmt: skip
+)
 
 
 @dataclass(frozen=True, slots=True)
