@@ -19,7 +19,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from tools.simulate.faults import Kind
-from tools.simulate.mutants import MUTANTS, caught_by
+from tools.simulate.mutants import MUTANTS, Verdict, caught_by
 from tools.simulate.run import Outcome, Plan, plan, simulate
 from tools.simulate.shrink import shrink
 from tools.simulate.workers import results, world_of
@@ -161,7 +161,11 @@ def _mutants(first: int, seeds: int, jobs: int) -> int:
     table = Table("planted bug", "caught by seed", "as")
     caught = 0
     work = [partial(caught_by, mutant.name, first, seeds) for mutant in MUTANTS]
-    found = {verdict.mutant: verdict for verdict in _shown(work, jobs, "mutants")}
+    found: dict[str, Verdict] = {}
+    for verdict in _shown(work, jobs, "mutants"):
+        found[verdict.mutant] = verdict
+        if verdict.seed is None:
+            console.print(f"[red]{verdict.mutant}[/] is caught by no seed", highlight=False)
     for mutant in MUTANTS:
         verdict = found[mutant.name]
         caught += verdict.seed is not None

@@ -22,7 +22,7 @@ from sprawl.runtime.simulated import Simulation
 from tools.simulate.clients import Links, Producer, Seen, check, create, read_whole
 from tools.simulate.cluster import SimulatedCluster
 from tools.simulate.consumers import Committer, Ledger, Reader
-from tools.simulate.faults import Fault, Kind, Nemesis, schedule
+from tools.simulate.faults import USUAL, Fault, Kind, Nemesis, schedule
 from tools.simulate.invariants import Invariants
 
 log = logging.getLogger(__name__)
@@ -67,7 +67,7 @@ class Outcome:
 def plan(
     seed: int, seconds: float, *, only: Collection[int] | None = None, kinds: Collection[Kind] | None = None
 ) -> Plan:
-    """`only`: the numbers of the faults that are to happen. `kinds`: those that may be drawn; None: any."""
+    """`only`: the numbers of the faults that are to happen. `kinds`: those that may be drawn; None: the usual ones."""
     rng = random.Random(f"plan {seed}")
     nodes = rng.choice([3, 3, 3, 4, 5, 7])
     settings = {
@@ -77,10 +77,10 @@ def plan(
         "log.roll.ms": str(rng.choice([1_000, 10_000, 604_800_000])),
         "sprawl.routing": rng.choice(["direct", "direct", "any"]),
         "log.retention.check.interval.ms": "5000",
-        "message.timestamp.after.max.ms": str(10**12),  # clocks jump far
+        "log.message.timestamp.after.max.ms": str(10**12),  # clocks jump far
         "min.insync.replicas": "2",  # with 1, the loss of a single disk may be the loss of what was acknowledged
     }
-    allowed = list(Kind) if kinds is None else sorted(kinds, key=lambda kind: kind.value)
+    allowed = list(USUAL) if kinds is None else sorted(kinds, key=lambda kind: kind.value)
     chosen = [kind for kind in allowed if rng.random() > _QUIET_KINDS] or allowed
     faults = schedule(rng, seconds, chosen, rng.choice([1.0, 3.0, 8.0]))
     if only is not None:
