@@ -1,8 +1,8 @@
 """Forecasts of a whole trace as they would have been made at the time: rolling origins, a gap before each.
 
-At each origin the baselines are tuned and the trees learn from what was known a gap before it; they then serve until the
-next origin. Baselines, selection and calibration go step by step through the whole trace. What the node runs online is
-what runs here; only the features of many steps are computed together.
+At each origin the baselines are tuned and the trees learn from what was known a gap before it; they then serve until
+the next origin. Baselines, selection and calibration go step by step through the whole trace. What the node runs
+online is what runs here; only the features of many steps are computed together.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class Rolled:
 @dataclass(frozen=True, slots=True)
 class Trace:
     grid: Grid
-    start: int
+    starts: Integers
     values: Array
     """[series, step]"""
     topics: Integers
@@ -141,9 +141,11 @@ class _Past:
         grid = self.trace.grid
         simple = self.simple(tuning, series, number, steps)
         base = simple[:, tuning.base[number, series]]
-        times = (self.trace.start + steps * grid.step_seconds).astype(np.float64)
+        times = (self.trace.starts[series] + steps * grid.step_seconds).astype(np.float64)
         topic = self._topic[series, steps]
-        return _Table(ahead(recent, times, grid.horizons[number], grid, topic, np.hstack([simple, base[:, None]])), base)
+        return _Table(
+            ahead(recent, times, grid.horizons[number], grid, topic, np.hstack([simple, base[:, None]])), base
+        )
 
 
 def _learn(past: _Past, tuning: Tuning, origin: int, effort: Effort) -> trees.Trees:

@@ -16,7 +16,7 @@ from typing import Final
 
 import numpy as np
 
-from sprawl.intelligence.foresight.grid import Array, Grid
+from sprawl.intelligence.foresight.grid import Array, Grid, Integers
 
 FINEST: Final = 300
 """Seconds a step: what is finer is averaged."""
@@ -24,15 +24,15 @@ COARSEST: Final = 3600
 MOST_STEPS: Final = 12_500
 """Of a series only so many of its last steps are used: six weeks at five minutes."""
 LEAST_STEPS: Final = 200
-_WEEK: Final = 7 * 86_400
+_DAY: Final = 86_400
 
 
 @dataclass(frozen=True, slots=True)
 class Family:
     name: str
     grid: Grid
-    start: int
-    """UTC seconds of the first step."""
+    starts: Integers
+    """[series]: UTC seconds of the first step."""
     series: tuple[str, ...]
     values: Array
     """[series, step]: the mean of what was counted within each step."""
@@ -97,28 +97,22 @@ def _on_grid(name: str, grid: Grid, rows: dict[str, Array], bad: int) -> Family 
     step = grid.step_seconds
     first = min(points[0, 0] for points in rows.values())
     last = max(points[-1, 0] for points in rows.values())
+    moved = dict.fromkeys(rows, 0)
     if (last - first) // step > MOST_STEPS:
-        # Not all of one time, or too long: the same weekday and hour stand above each other, the last weeks are kept.
-        rows = {series: _recent(points, step) for series, points in rows.items()}
-        first = min(points[0, 0] for points in rows.values())
-        last = max(points[-1, 0] for points in rows.values())
+        # Too long, or not of one time: the last weeks of each, moved by whole days so that all end on one day.
+        moved = {series: int((last - points[-1, 0]) // _DAY) * _DAY for series, points in rows.items()}
+        first = max(last - MOST_STEPS * step, min(rows[series][0, 0] + moved[series] for series in rows))
     start = int(first // step) * step
     values = np.full((len(rows), int((last - start) // step) + 1), np.nan)
-    for row, points in enumerate(rows.values()):
-        places = ((points[:, 0] - start) // step).astype(np.int64)
-        counts = np.bincount(places, minlength=values.shape[1])
-        sums = np.bincount(places, weights=points[:, 1], minlength=values.shape[1])
+    for row, (series, points) in enumerate(rows.items()):
+        places = ((points[:, 0] + moved[series] - start) // step).astype(np.int64)
+        kept = places >= 0
+        counts = np.bincount(places[kept], minlength=values.shape[1])
+        sums = np.bincount(places[kept], weights=points[kept, 1], minlength=values.shape[1])
         values[row] = np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)
     enough = (~np.isnan(values)).sum(axis=1) >= LEAST_STEPS
     if not enough.any():
         return None
     names = tuple(series for series, kept in zip(rows, enough, strict=True) if kept)
-    return Family(name, grid, start, names, values[enough], bad)
-
-
-def _recent(points: Array, step: int) -> Array:
-    """The last steps of a series, moved by whole weeks so that it begins in the first week of all."""
-    kept = points[points[:, 0] > points[-1, 0] - (MOST_STEPS - _WEEK // step) * step]
-    moved = kept.copy()
-    moved[:, 0] -= kept[0, 0] // _WEEK * _WEEK
-    return moved
+    starts = np.array([start - moved[series] for series in names])
+    return Family(name, grid, starts, names, values[enough], bad)

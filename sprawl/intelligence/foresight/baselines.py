@@ -1,8 +1,9 @@
 """The simple answers: last value, EWMA, seasonal naive, rolling median, Holt-Winters, a line through the last points.
 
-In: one value of every series a step, NaN where nobody counted. Out: what each candidate expects of every series at each
-horizon. The candidates are each kind with each of its settings; who uses them picks the setting per series (`tuned`). All
-series advance together, so that a step costs the same few array operations for ten series or two thousand.
+In: one value of every series a step, NaN where nobody counted. Out: what each candidate expects of every series at
+each horizon. The candidates are each kind with each of its settings; who uses them picks the setting per series
+(`tuned`). All series advance together, so that a step costs the same few array operations for ten series or two
+thousand.
 """
 
 from __future__ import annotations
@@ -105,8 +106,8 @@ def _line(points: Array) -> tuple[Array, Array]:
 class _HoltWinters:
     """Additive, with a damped trend and a season of one day, for each setting and series at once.
 
-    During a series' first day the level is the mean so far; a place in the day that was seen n times learns at least 1/n
-    of what it sees, whatever gamma says.
+    During a series' first day the level is the mean so far; a place in the day that was seen n times learns at least
+    1/n of what it sees, whatever gamma says.
     """
 
     def __init__(self, series: int, grid: Grid) -> None:

@@ -1,8 +1,8 @@
 """Keeps the promise that nine in ten values stay below the upper quantile, whatever the model believed.
 
 Adaptive conformal inference (Gibbs and Candès, 2021), one offset for each horizon and series, in scales: each value
-above the promised quantile lifts it, each value below lets it sink a ninth as much. In: what was promised and what came.
-Out: the offset. Only outcomes that are known when they are told can move it; the caller sees to that.
+above the promised quantile lifts it, each value below lets it sink a ninth as much. In: what was promised and what
+came. Out: the offset. Only outcomes that are known when they are told can move it; the caller sees to that.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """What a forecast looks at: the past of a series, its place in the day and the week, its topic, the simple answers.
 
-In: windows of the past, one row each, whose last column is now; the newest known value stands in for what nobody counted.
-Out: a matrix with one row of features each, and the level and scale by which they and the target are measured, so that
-one model serves a partition with three records a step and one with three million. Column `now` is the last that is
-looked at: what a window holds is all that the features know.
+In: windows of the past, one row each, whose last column is now; the newest known value stands in for what nobody
+counted. Out: a matrix with one row of features each, and the level and scale by which they and the target are
+measured, so that one model serves a partition with three records a step and one with three million. Column `now` is
+the last that is looked at: what a window holds is all that the features know.
 """
 
 from __future__ import annotations
@@ -55,15 +55,17 @@ def look_back(window: Array, grid: Grid) -> Recent:
         + [_slope(window[:, -width:]) * width for width in _LINES],
         axis=1,
     )
-    logs = np.stack([np.log1p(typical), np.log(level / (typical + 1e-9) + 1e-3), np.log(typical / scale + 1e-3)], axis=1)
+    logs = np.stack(
+        [np.log1p(typical), np.log(level / (typical + 1e-9) + 1e-3), np.log(typical / scale + 1e-3)], axis=1
+    )
     return Recent(window, level, scale, np.hstack([about, spreads / scale[:, None], logs]))
 
 
 def ahead(recent: Recent, times: Array, horizon: int, grid: Grid, topic: Array, simple: Array) -> Array:
     """All features for one horizon.
 
-    `times`: UTC seconds of now. `topic`: [row, 2], the row's share of its topic and by how many scales the topic's other
-    partitions stand off their levels. `simple`: [row, baseline], what the baselines expect.
+    `times`: UTC seconds of now. `topic`: [row, 2], the row's share of its topic and by how many scales the topic's
+    other partitions stand off their levels. `simple`: [row, baseline], what the baselines expect.
     """
     window, level, scale = recent.window, recent.level[:, None], recent.scale[:, None]
     columns = []
@@ -114,7 +116,15 @@ def names(simple: int) -> list[str]:
     shared += ["deviation 6", "deviation 12", "deviation 36", "deviation day", *(f"slope {width}" for width in _LINES)]
     shared += ["log day's mean", "log level to day's mean", "log day's mean to scale"]
     of_days = [f"{what} {days}d ago" for days in _DAYS for what in ("target", "change", "season")]
-    rest = ["mean change 3 days", "mean change", "mean season", "hour ago", "two hours ago", "six hours", "hour's shape"]
+    rest = [
+        "mean change 3 days",
+        "mean change",
+        "mean season",
+        "hour ago",
+        "two hours ago",
+        "six hours",
+        "hour's shape",
+    ]
     calendar = ["clock sine", "clock cosine", "weekday", "minute", "share of topic", "topic's deviation"]
     return [*shared, *of_days, *rest, *calendar, *(f"baseline {number}" for number in range(simple))]
 

@@ -1,8 +1,8 @@
 """Keeps to whichever answer was right lately, for each series and horizon.
 
-In: what the model and the tuned baselines had expected, and what came. Out: which of them to follow: the model, the mean
-of the model and the best recent baseline, or that baseline alone. Errors fade with a half-life, so that a model which a
-change has made worse than the baseline loses its place within hours, and can win it back.
+In: what the model and the tuned baselines had expected, and what came. Out: which of them to follow: the model, the
+mean of the model and the best recent baseline, or that baseline alone. Errors fade with a half-life, so that a model
+which a change has made worse than the baseline loses its place within hours, and can win it back.
 """
 
 from __future__ import annotations

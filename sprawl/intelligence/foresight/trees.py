@@ -1,8 +1,8 @@
 """The learnt answer: gradient-boosted trees, a median and an upper quantile for each horizon, over all partitions.
 
 In: features and targets, both measured in scales. Out: quantiles in scales; the model as LightGBM's own text. Nothing
-here is drawn at random but by the seed that LightGBM is given, and one thread learns: the same rows give the same trees.
-LightGBM is imported on first use, so that a process which neither learns nor predicts pays nothing for it.
+here is drawn at random but by the seed that LightGBM is given, and one thread learns: the same rows give the same
+trees. LightGBM is imported on first use, so that a process which neither learns nor predicts pays nothing for it.
 """
 
 from __future__ import annotations
@@ -91,7 +91,9 @@ def learn(horizons: Sequence[Rows], rounds: int) -> Trees:
     library = _library()
     boosters = {}
     for horizon, rows in enumerate(horizons):
-        data = library.Dataset(rows.features, rows.target, weight=rows.weight, params=dict(_SETTINGS), free_raw_data=False)
+        data = library.Dataset(
+            rows.features, rows.target, weight=rows.weight, params=dict(_SETTINGS), free_raw_data=False
+        )
         for quantile in QUANTILES:
             boosters[horizon, quantile] = library.train({**_SETTINGS, "alpha": quantile}, data, rounds)
     return Trees(boosters)

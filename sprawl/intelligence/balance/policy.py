@@ -1,0 +1,236 @@
+"""When to move what: few moves, cheap ones first, before it hurts, and none that is regretted.
+
+Theory of operation. Every step the medians of all partitions are added up for each node and widened by the margin
+(`margin`), which makes them loads that are exceeded one time in ten. Where that is beyond the limit at any horizon,
+the leader whose move eases most is moved to the in-sync replica where it eases most, and again, until nothing is
+gained or the budget is spent. Replicas are copied only for what leaders could not ease, for a gain that is worth the
+bytes, few at a time.
+
+Hysteresis: a move must gain at least so much; a partition rests after a move; it does not return within the hour to
+the node that it left. Nothing moves while anything is under-replicated: then the copies have precedence, and a
+leader's move could need the very replica that is missing. Goals come in their order (`Goal`); a move for one must not
+worsen one before it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+import numpy as np
+
+from sprawl.intelligence.balance.candidates import Candidates, Finder, leader_moves, replica_moves
+from sprawl.intelligence.balance.cluster import FOLLOWER, Cluster
+from sprawl.intelligence.balance.housekeeping import (
+    disk_move,
+    leader_count_candidates,
+    rack_move,
+    replica_count_candidates,
+)
+from sprawl.intelligence.balance.ledger import Ledger
+from sprawl.intelligence.balance.margin import Margin
+from sprawl.intelligence.balance.moves import Goal, Held, Move, Plan, What
+from sprawl.intelligence.balance.projection import Projection
+from sprawl.intelligence.foresight.grid import Array
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    least_gain: float
+    """In pressure (`projection`): a node a tenth of its capacity beyond the limit, at one horizon, is a tenth."""
+    each_byte: float = 0.0
+
+
+_CHEAP: Final = Price(0.01)
+_SOURCES: Final = 3
+"""So many of the nodes under most pressure are looked at for the next move."""
+_NOTHING: Final = 1e-9
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    limit: float = 0.9
+    """Of a node's capacity: what it may use, nine times in ten."""
+    disk_limit: float = 0.85
+    weights: tuple[float, ...] = (1.0, 1.0, 0.5)
+    """How much each horizon counts."""
+    dear: Price = Price(0.05, 0.0)
+    """What a copied replica must gain."""
+    rest_seconds: float = 900.0
+    return_seconds: float = 3600.0
+    leader_moves: int = 4
+    """At most so many a step."""
+    replica_moves: int = 1
+    """At most so many under way."""
+    even: bool = True
+    """Whether calm times are used to even out the numbers of leaders and replicas."""
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """One thing that nodes can run out of."""
+
+    median: Array
+    """[horizon, partition]: what leading it is expected to use."""
+    load: Array
+    """[partition]: what leading it uses now."""
+    capacity: Array
+    """[node]"""
+
+
+class Balancer:
+    def __init__(self, minutes: Sequence[int], step_seconds: int, settings: Settings) -> None:
+        """`minutes`: the horizons of the forecasts that `plan` will be given."""
+        assert len(minutes) == len(settings.weights), "a weight for each horizon"
+        self._minutes = tuple(minutes)
+        self._steps = tuple(max(1, round(each * 60 / step_seconds)) for each in minutes)
+        self._settings = settings
+        self._replica_moves = replica_moves(settings.disk_limit)
+        self._margins: dict[Goal, Margin] = {}
+        self._ledger = Ledger(settings.rest_seconds, settings.return_seconds)
+
+    def plan(self, now: float, cluster: Cluster, resources: Mapping[Goal, Resource], under_way: int = 0) -> Plan:
+        """What to do now. The moves of the plan count as made; `under_way`: replicas that are being copied already."""
+        for goal, resource in resources.items():
+            margin = self._margins.setdefault(goal, Margin(self._steps))
+            margin.learn(resource.load, cluster.shares(), resource.median)
+        draft = _Draft(
+            now, cluster, {goal: self._projection(goal, cluster, resources[goal]) for goal in sorted(resources)}
+        )
+        if cluster.under_replicated:
+            return Plan(held=Held.UNDER_REPLICATED, worst=draft.worst)
+        worst = draft.worst
+        copies = self._settings.replica_moves - under_way
+        while copies > len(draft.copies) and self._put_right(draft):
+            pass
+        for goal in draft.projections:
+            while len(draft.leads) < self._settings.leader_moves and self._ease(draft, goal, leader_moves, _CHEAP):
+                pass
+            while len(draft.copies) < copies and self._ease(draft, goal, self._replica_moves, self._settings.dear):
+                pass
+        if self._settings.even and not draft.moves and not draft.pressed:
+            self._even_out(draft, copies)
+        return Plan(tuple(draft.moves), worst=worst)
+
+    def _projection(self, goal: Goal, cluster: Cluster, resource: Resource) -> Projection:
+        weights, margin = np.array(self._settings.weights), self._margins[goal].share
+        return Projection(cluster, resource.capacity, resource.median, margin, weights, self._settings.limit)
+
+    def _put_right(self, draft: _Draft) -> bool:
+        """Racks, then disks."""
+        resting = self._ledger.resting(draft.now, len(draft.cluster.leader))
+        for find in (rack_move, disk_move):
+            move = find(draft.cluster, self._settings.disk_limit, resting)
+            if move is not None:
+                return self._make(draft, move, 1.0 if draft.cluster.leader[move.partition] == move.source else FOLLOWER)
+        return False
+
+    def _ease(self, draft: _Draft, goal: Goal, find: Finder, price: Price) -> bool:
+        """Makes the move that eases most; False if none is worth its price, or all would worsen an earlier goal."""
+        projection = draft.projections[goal]
+        pressure = projection.pressure()
+        best: tuple[float, Candidates, int, int] | None = None
+        for source in np.argsort(-pressure)[:_SOURCES]:
+            if pressure[source] <= price.least_gain:
+                break
+            found = find(draft.cluster, int(source))
+            found = found.where(self._ledger.allowed(draft.now, found.partitions, found.targets))
+            if not len(found.partitions):
+                continue
+            gains = self._gains(draft, goal, int(source), found)
+            worth = gains - price.each_byte * draft.cluster.disk[found.partitions]
+            first = int(worth.argmax())
+            if worth[first] > (best[0] if best else price.least_gain):
+                best = worth[first], found, int(source), first
+        if best is None:
+            return False
+        _, found, source, first = best
+        partition, target, share = int(found.partitions[first]), int(found.targets[first]), float(found.share[first])
+        horizon = int(projection.fullness()[:, source].argmax())
+        before = projection.fullness()[horizon, source]
+        projection.move(partition, source, target, share)
+        after, there = projection.fullness()[horizon, [source, target]]
+        projection.move(partition, target, source, share)
+        size = float(draft.cluster.disk[partition]) if found.what is What.REPLICA else 0.0
+        minutes = self._minutes[horizon]
+        return self._make(
+            draft,
+            Move(found.what, partition, source, target, goal, minutes, float(before), float(after), float(there), size),
+            share,
+        )
+
+    def _gains(self, draft: _Draft, goal: Goal, source: int, found: Candidates) -> Array:
+        sources = np.full(len(found.partitions), source)
+        gains = draft.projections[goal].gains(found.partitions, sources, found.targets, found.share)
+        for earlier, other in draft.projections.items():
+            if earlier < goal:
+                worse = other.gains(found.partitions, sources, found.targets, found.share) < -_NOTHING
+                gains = np.where(worse, -np.inf, gains)
+        return gains
+
+    def _even_out(self, draft: _Draft, copies: int) -> None:
+        """One move towards even numbers, if nothing at all is pressed before or after it."""
+        uneven = [(Goal.LEADERS, leader_count_candidates(draft.cluster))]
+        if copies > 0:
+            uneven.append((Goal.REPLICAS, replica_count_candidates(draft.cluster, self._settings.disk_limit)))
+        for goal, each in uneven:
+            if each is None:
+                continue
+            source, found = each
+            found = found.where(self._ledger.allowed(draft.now, found.partitions, found.targets))
+            calm = [first for first in range(len(found.partitions)) if self._stays_calm(draft, source, found, first)]
+            if calm:
+                partition, target = int(found.partitions[calm[0]]), int(found.targets[calm[0]])
+                size = float(draft.cluster.disk[partition]) if found.what is What.REPLICA else 0.0
+                move = Move(found.what, partition, source, target, goal, 0, 0.0, 0.0, 0.0, size)
+                self._make(draft, move, float(found.share[calm[0]]))
+                return
+
+    def _stays_calm(self, draft: _Draft, source: int, found: Candidates, first: int) -> bool:
+        one = found.where(np.arange(len(found.partitions)) == first)
+        sources = np.full(1, source)
+        return all(
+            each.gains(one.partitions, sources, one.targets, one.share)[0] >= -_NOTHING
+            for each in draft.projections.values()
+        )
+
+    def _make(self, draft: _Draft, move: Move, share: float) -> bool:
+        self._ledger.write(draft.now, move)
+        draft.make(move, share)
+        return True
+
+
+@dataclass(slots=True)
+class _Draft:
+    """A plan in the making, and the cluster as it would be."""
+
+    now: float
+    cluster: Cluster
+    projections: dict[Goal, Projection]
+    moves: list[Move] = field(default_factory=list)
+
+    @property
+    def worst(self) -> float:
+        return max((float(each.fullness().max()) for each in self.projections.values()), default=0.0)
+
+    @property
+    def pressed(self) -> bool:
+        return any(each.pressure().any() for each in self.projections.values())
+
+    @property
+    def leads(self) -> list[Move]:
+        return [move for move in self.moves if move.what is What.LEADER]
+
+    @property
+    def copies(self) -> list[Move]:
+        return [move for move in self.moves if move.what is What.REPLICA]
+
+    def make(self, move: Move, share: float) -> None:
+        self.moves.append(move)
+        if move.what is What.LEADER:
+            self.cluster = self.cluster.with_leader(move.partition, move.target)
+        else:
+            self.cluster = self.cluster.with_replica(move.partition, move.source, move.target)
+        for projection in self.projections.values():
+            projection.move(move.partition, move.source, move.target, share)

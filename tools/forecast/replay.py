@@ -1,0 +1,213 @@
+"""The same traffic on a modelled cluster, balanced by nobody, by what is, and by what is to come.
+
+The modelled cluster: partitions with three replicas on nodes in three racks, `PARTITIONS_A_NODE` to each; its leaders
+at first spread evenly by number. Each series is the load of one partition in each of three regions, eight hours
+apart, and, where a trace has few series, on up to four days, one after the other; every partition has a size of its
+own by lot. A node's capacity is what all nodes together need at the busiest time (but for one step in 200) if they
+share evenly, with a twentieth to spare, or what a node without a balancer stays below in 97 of 100 steps, whichever
+is more. A leader's move works from the next step on; a copied replica takes its bytes, at a throttle that both nodes
+carry meanwhile.
+
+The reactive balancer has the same policy, the same settings, budget, margins and metrics: only, instead of the
+forecasts it gets the load of the last step. What is counted: minutes in which a node had more than its capacity,
+bytes copied, moves undone within the hour.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+import numpy as np
+
+from sprawl.intelligence.balance.cluster import FOLLOWER, Cluster
+from sprawl.intelligence.balance.moves import Goal, Move, What
+from sprawl.intelligence.balance.policy import Balancer, Resource, Settings
+from sprawl.intelligence.foresight.grid import HORIZON_MINUTES, Array, Grid, Integers
+from sprawl.intelligence.foresight.rings import filled
+
+PARTITIONS_A_NODE: Final = 15
+REPLICAS: Final = 3
+REGIONS: Final = 3
+MOST_COPIES: Final = 4
+ENOUGH: Final = 150
+"""Partitions, for a cluster of ten nodes."""
+RETAINED_STEPS: Final = 72
+"""A replica holds what came in six hours."""
+THROTTLE: Final = 0.1
+"""Of a node's capacity: what copying adds to both nodes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Traffic:
+    """What partitions carry, and what was expected: made at `[..., step]`."""
+
+    load: Array
+    """[partition, step]"""
+    expected: dict[str, Array]
+    """By name of the forecast: [horizon, partition, step]."""
+    grid: Grid
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    overload: Array
+    """[step]: nodes beyond their capacity."""
+    excess: float
+    leader_moves: int
+    replica_moves: int
+    copied: float
+    """Bytes, in days of an average partition's load."""
+    undone: int
+    log: tuple[tuple[int, Move], ...] = ()
+
+    @property
+    def moves(self) -> int:
+        return self.leader_moves + self.replica_moves
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One family's series with their forecasts, from the first origin on."""
+
+    grid: Grid
+    clock: Integers
+    """[series]: seconds since midnight of the first step."""
+    load: Array
+    typical: Array
+    """[series]: the mean before the first origin."""
+    expected: dict[str, Array]
+    """[horizon, series, step]"""
+
+
+def traffic(sources: Sequence[Source], rng: np.random.Generator, regions: int = REGIONS) -> Traffic | None:
+    """Partitions out of all sources of one grid, as long as the shortest that has at least two days after its shifts."""
+    grid = sources[0].grid
+    count = sum(len(each.load) for each in sources)
+    days = int(np.clip(ENOUGH // (count * regions), 1, MOST_COPIES))
+    shifts = [region * grid.day // REGIONS + day * grid.day for day in range(days) for region in range(regions)]
+    lengths = [each.load.shape[1] - max(shifts) - grid.day for each in sources]
+    usable = [each for each, length in zip(sources, lengths, strict=True) if length >= 2 * grid.day]
+    if not usable:
+        return None
+    steps = min(length for length in lengths if length >= 2 * grid.day)
+    loads: list[Array] = []
+    expected: dict[str, list[Array]] = {name: [] for name in usable[0].expected}
+    for source in usable:
+        held = filled(source.load)
+        for series in np.flatnonzero(np.isnan(source.load).mean(axis=1) < 0.3):
+            midnight = int(-source.clock[series] // grid.step_seconds % grid.day)
+            for shift in shifts:
+                size = min(rng.lognormal(0, 0.6), 3.0) / max(source.typical[series], 1e-9)
+                window = slice(midnight + shift, midnight + shift + steps)
+                load = np.nan_to_num(held[series, window]) * size
+                loads.append(load)
+                for name, forecasts in source.expected.items():
+                    made = forecasts[:, series, window] * size
+                    expected[name].append(np.where(np.isnan(made), load, made))
+    return Traffic(np.array(loads), {name: np.stack(each, axis=1) for name, each in expected.items()}, grid)
+
+
+def cluster_for(load: Array, rng: np.random.Generator) -> Cluster:
+    partitions = len(load)
+    nodes = int(np.clip(partitions // PARTITIONS_A_NODE, 4, 30))
+    replicas = np.zeros((partitions, REPLICAS), dtype=np.int64)
+    racks = np.arange(nodes) % REPLICAS
+    held = np.zeros(nodes)
+    order = rng.permutation(partitions)
+    for number, partition in enumerate(order):
+        if number % nodes == 0:
+            turn = rng.permutation(nodes)
+        leader = turn[number % nodes]
+        chosen = [leader]
+        for rack in rng.permutation([rack for rack in range(REPLICAS) if rack != racks[leader]]):
+            there = np.flatnonzero(racks == rack)
+            chosen.append(there[(held[there] + rng.random(len(there)) * 0.5).argmin()])
+            held[chosen[-1]] += 1
+        replicas[partition] = chosen
+    size = load.mean(axis=1) * RETAINED_STEPS
+    plenty = np.full(nodes, size.sum() * REPLICAS)
+    sync = np.ones(replicas.shape, dtype=np.bool_)
+    alive = np.ones(nodes, dtype=np.bool_)
+    cluster = Cluster(replicas, replicas[:, 0].copy(), sync, racks, alive, np.ones(nodes), size, plenty)
+    whole = np.quantile(load.sum(axis=0), 0.995) * (1 + FOLLOWER * (REPLICAS - 1)) / nodes / 0.95
+    alone = np.quantile(load.T @ cluster.shares(), 0.97)
+    return replace(cluster, capacity=np.full(nodes, max(float(whole), float(alone))))
+
+
+def run(traffic: Traffic, cluster: Cluster, forecast: str | None, settings: Settings) -> Outcome:
+    """`forecast`: a name in `traffic.expected`, "now" for the load of the last step, None for no balancer."""
+    step_seconds = traffic.grid.step_seconds
+    minutes, weights = HORIZON_MINUTES, settings.weights
+    if forecast == "now":
+        minutes, weights = HORIZON_MINUTES[:1], weights[:1]
+    balancer = Balancer(minutes, step_seconds, replace(settings, weights=weights))
+    world = _World(cluster)
+    overload, excess = np.zeros(traffic.load.shape[1]), 0.0
+    for step in range(traffic.load.shape[1]):
+        load = traffic.load[:, step]
+        carried = world.carried(load) / cluster.capacity
+        overload[step] = (carried > 1).sum()
+        excess += float(np.maximum(carried - 1, 0).sum())
+        world.copy()
+        if forecast is None:
+            continue
+        median = load[None] if forecast == "now" else traffic.expected[forecast][..., step]
+        resources = {Goal.NETWORK: Resource(median, load, cluster.capacity)}
+        plan = balancer.plan(float(step * step_seconds), world.planned, resources, len(world.under_way))
+        for move in plan.moves:
+            world.move(step, move)
+    return world.outcome(overload, excess, 3600 // step_seconds)
+
+
+class _World:
+    """Who holds what, as it is and as it is planned to be once all copies have arrived."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self.actual = self.planned = cluster
+        self.under_way: dict[Move, float] = {}
+        self._shares = cluster.shares()
+        self._log: list[tuple[int, Move]] = []
+
+    def carried(self, load: Array) -> Array:
+        carried = load @ self._shares
+        for move in self.under_way:
+            copying = [self.actual.leader[move.partition], move.target]
+            carried[copying] += THROTTLE * self.actual.capacity[copying]
+        return np.asarray(carried)
+
+    def move(self, step: int, move: Move) -> None:
+        self._log.append((step, move))
+        if move.what is What.REPLICA:
+            self.planned = self.planned.with_replica(move.partition, move.source, move.target)
+            self.under_way[move] = move.copied
+            return
+        self.planned = self.planned.with_leader(move.partition, move.target)
+        if (self.actual.replicas[move.partition] == move.target).any():
+            self.actual = self.actual.with_leader(move.partition, move.target)
+        self._shares = self.actual.shares()
+
+    def copy(self) -> None:
+        for move in list(self.under_way):
+            self.under_way[move] -= THROTTLE * float(self.actual.capacity[move.target])
+            if self.under_way[move] <= 0:
+                del self.under_way[move]
+                self.actual = self.actual.with_replica(move.partition, move.source, move.target)
+                self._shares = self.actual.shares()
+
+    def outcome(self, overload: Array, excess: float, hour: int) -> Outcome:
+        undone = 0
+        for number, (step, move) in enumerate(self._log):
+            for later, other in self._log[number + 1 :]:
+                if later - step > hour:
+                    break
+                if other.partition == move.partition and other.target == move.source and other.what is move.what:
+                    undone += 1
+                    break
+        copies = [move for _, move in self._log if move.what is What.REPLICA]
+        copied = sum(move.copied for move in copies)
+        return Outcome(overload, excess, len(self._log) - len(copies), len(copies), copied, undone, tuple(self._log))
+
+
+Progress = Callable[[str], None]
