@@ -41,6 +41,7 @@ from sprawl.overlay.members import Member
 from sprawl.partitions.fetch_sessions import FetchSessions
 from sprawl.partitions.isr_keeper import IsrKeeper
 from sprawl.partitions.manager import PartitionManager
+from sprawl.partitions.repair import Repair
 from sprawl.quorum.any_controller import AnyController
 from sprawl.quorum.controller import Controller
 from sprawl.quorum.controller_link import ControllerLink
@@ -97,6 +98,7 @@ class Parts:
     links: PeerLinks
     partitions: PartitionManager
     isr_keeper: IsrKeeper
+    repair: Repair
     router: Router
     groups: GroupService
     broker_epoch: Callable[[], int] = lambda: -1

@@ -36,6 +36,7 @@ from sprawl.observability.metrics import Registry
 from sprawl.partitions.fetchers import ReplicaFetchers
 from sprawl.partitions.isr_keeper import IsrKeeper
 from sprawl.partitions.manager import PartitionManager
+from sprawl.partitions.repair import Repair
 from sprawl.partitions.throttle import ReplicationThrottle
 from sprawl.quorum.addresses import HOST_LABEL, AddressBook, host_label, peer_address
 from sprawl.quorum.any_controller import AnyController
@@ -156,6 +157,7 @@ class Node:
 
         self._run(lifecycle.run(), "heartbeats")
         self._run(parts.isr_keeper.run(), "in-sync sets")
+        self._run(parts.repair.run(), "repair")
         self._run(parts.controller.run(), "controller")
         bind = config.endpoints[0].host, self._listeners[0].port
         membership = membership_of(parts, config, runtime, secret, bind, self._my_pair(), self.counts)
@@ -323,6 +325,14 @@ class Node:
             kept=frozenset({METADATA_TOPIC}),
             fetchers=fetchers,
             isr_due=lambda partition: parts.isr_keeper.due(partition),
+            damaged=lambda: repair.due(),
+        )
+        repair = Repair(
+            node_id,
+            lambda: partitions,
+            partitions.counted_on_in_vain,
+            link.assign_directories,
+            lambda: parts.broker_epoch(),
         )
         logs.high_watermark_of = partitions.high_watermark_of
         isr_keeper = IsrKeeper(
@@ -353,6 +363,7 @@ class Node:
             links=links,
             partitions=partitions,
             isr_keeper=isr_keeper,
+            repair=repair,
             router=router,
             groups=groups,
         )

@@ -1,4 +1,7 @@
-"""What brokers say to the controller (KIP-631, KIP-497): BrokerRegistration, BrokerHeartbeat, AlterPartition."""
+"""What brokers say to the controller (KIP-631, KIP-497, KIP-858).
+
+BrokerRegistration, BrokerHeartbeat, AlterPartition, AssignReplicasToDirs.
+"""
 
 from __future__ import annotations
 
@@ -15,11 +18,16 @@ from sprawl_protocol.messages import (
     AlterPartitionResponse,
     AlterPartitionResponsePartitionData,
     AlterPartitionResponseTopicData,
+    AssignReplicasToDirsRequest,
+    AssignReplicasToDirsResponse,
     BrokerHeartbeatRequest,
     BrokerHeartbeatResponse,
     BrokerRegistrationRequest,
     BrokerRegistrationResponse,
 )
+from sprawl_protocol.messages import AssignReplicasToDirsResponsePartitionData as ResponsePartition
+from sprawl_protocol.messages import AssignReplicasToDirsResponseTopicData as ResponseTopic
+from sprawl_protocol.messages import DirectoryData as ResponseDirectory
 
 _MEMBER_EPOCHS_SINCE = 3
 
@@ -33,6 +41,7 @@ class BrokerHandlers:
             ApiKey.BROKER_REGISTRATION: self.register,
             ApiKey.BROKER_HEARTBEAT: self.heartbeat,
             ApiKey.ALTER_PARTITION: self.alter_partition,
+            ApiKey.ASSIGN_REPLICAS_TO_DIRS: self.assign_directories,
         }
 
     async def register(self, context: RequestContext, request: BrokerRegistrationRequest) -> BrokerRegistrationResponse:
@@ -98,6 +107,36 @@ class BrokerHandlers:
             data.leader_recovery_state = int(outcome.recovering)
             data.partition_epoch = outcome.partition_epoch
         return response
+
+    async def assign_directories(
+        self, context: RequestContext, request: AssignReplicasToDirsRequest
+    ) -> AssignReplicasToDirsResponse:
+        wishes = [
+            (directory.id, topic.topic_id, each.partition_index)
+            for directory in request.directories
+            for topic in directory.topics
+            for each in topic.partitions
+        ]
+        outcomes = iter(await self._controller.assign_directories(request.broker_id, request.broker_epoch, wishes))
+        return AssignReplicasToDirsResponse(
+            directories=[
+                ResponseDirectory(
+                    id=directory.id,
+                    topics=[
+                        ResponseTopic(
+                            topic_id=topic.topic_id,
+                            partitions=[_assigned(each.partition_index, next(outcomes)) for each in topic.partitions],
+                        )
+                        for topic in directory.topics
+                    ],
+                )
+                for directory in request.directories
+            ]
+        )
+
+
+def _assigned(index: int, outcome: ApiError | None) -> ResponsePartition:
+    return ResponsePartition(partition_index=index, error_code=0 if outcome is None else int(outcome.code))
 
 
 def _members(version: int, asked: AlterPartitionRequestPartitionData) -> tuple[tuple[int, int], ...]:

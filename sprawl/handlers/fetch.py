@@ -164,6 +164,8 @@ class FetchHandlers:
         answer.last_stable_offset = partition.last_stable_offset
         if request.isolation_level == READ_COMMITTED:
             answer.aborted_transactions = []
+        if replica is not None:
+            partition.refuse_if_damaged()
         if wanted.last_fetched_epoch >= 0 and _diverged(partition, wanted, answer):
             found.settled = True
             return

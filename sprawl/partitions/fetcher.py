@@ -112,6 +112,8 @@ class ReplicaFetcher:
         for key, partition in self._followed.items():
             if partition.leader != self._leader or self._paused.get(key, now) > now or self._throttle.holds(partition):
                 continue
+            if partition.log.damaged is not None:
+                continue  # until it is mended
             self._paused.pop(key, None)
             end = partition.log.log_end_offset
             places[key] = Place(end, partition.leader_epoch, partition.log.last_epoch, partition.log.log_start_offset)

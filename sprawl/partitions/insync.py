@@ -47,6 +47,7 @@ class InSync:
         self.pending: tuple[int, ...] | None = None
         """What the controller was asked to make of it; it may or may not have done so."""
         self.followers: dict[int, FollowerState] = {}
+        self._lost: frozenset[int] = frozenset()
         self.assign(replicas, now)
 
     def assign(self, replicas: Iterable[int], now: float) -> None:
@@ -54,6 +55,14 @@ class InSync:
         self.followers = {
             each: self.followers.get(each) or FollowerState(last_caught_up=now) for each in replicas if each != self._me
         }
+
+    def lost(self, followers: Iterable[int]) -> None:
+        """They do not have their data any more: what they fetched before counts for nothing."""
+        now_lost = frozenset(followers)
+        for each in now_lost - self._lost:
+            if each in self.followers:
+                self.followers[each].end_offset = NOT_FETCHED
+        self._lost = now_lost
 
     # -- what followers do ----------------------------------------------------------------------------------------
 

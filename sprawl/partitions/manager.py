@@ -37,9 +37,11 @@ class PartitionManager:
         kept: frozenset[str],
         fetchers: ReplicaFetchers | None = None,
         isr_due: Callable[[Partition], None] | None = None,
+        damaged: Callable[[], None] | None = None,
     ) -> None:
         """`kept`: topics that are not in the image and still have their place on this disk: the metadata log.
-        `fetchers` follow what others lead; `isr_due` is told of followers that may have caught up."""
+        `fetchers` follow what others lead; `isr_due` is told of followers that may have caught up, `damaged`
+        that a replica here is damaged or does not open, or that its standing changed."""
         self._node_id = node_id
         self._logs = logs
         self._clock = clock
@@ -47,6 +49,7 @@ class PartitionManager:
         self._kept = kept
         self._fetchers = fetchers
         self._isr_due = isr_due
+        self._damaged = damaged
         self._by_name: dict[tuple[str, int], Partition] = {}
         self._by_id: dict[tuple[UUID, int], Partition] = {}
         self._unopenable: dict[tuple[UUID, int], str] = {}
@@ -67,6 +70,17 @@ class PartitionManager:
     def why_not_here(self, topic_id: UUID, index: int) -> str | None:
         """Why a partition that the image gives to this node could not be opened; None if it was."""
         return self._unopenable.get((topic_id, index))
+
+    def counted_on_in_vain(self) -> list[tuple[UUID, int]]:
+        """Replicas that do not open here, that other nodes have too, and that the controller still counts on."""
+        image = self._wanted
+        found = []
+        for topic_id, index in self._unopenable:
+            partition = image.partition(topic_id, index) if image is not None else None
+            if partition is None or partition.replicas == (self._node_id,) or self._node_id in partition.lost:
+                continue
+            found.append((topic_id, index))
+        return found
 
     def __iter__(self) -> Iterator[Partition]:
         return iter(list(self._by_id.values()))
@@ -161,6 +175,8 @@ class PartitionManager:
         except (ApiError, OSError) as error:
             first_time = key not in self._unopenable
             self._unopenable[key] = str(error)
+            if self._damaged is not None:
+                self._damaged()
             log_.log(
                 logging.ERROR if first_time else logging.DEBUG,
                 "%s-%d cannot be served: its log does not open: %s",
@@ -180,6 +196,7 @@ class PartitionManager:
             now=self._clock.monotonic,
         )
         partition.on_isr_due = self._isr_due
+        opened.on_damaged = self._damaged
         self._by_id[key] = partition
         self._by_name[(topic.name, wanted.index)] = partition
         await self._take_role(partition, wanted)
@@ -192,6 +209,8 @@ class PartitionManager:
                 partition.follow(wanted)
         if self._fetchers is not None:
             self._fetchers.update(partition)
+        if self._damaged is not None and partition.log.damaged is not None:
+            self._damaged()
 
     async def _remove_topic(self, topic: TopicImage) -> None:
         gone = ApiError(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, f"topic {topic.name} has been deleted")

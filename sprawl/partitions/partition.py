@@ -55,6 +55,10 @@ class Partition:
         """As leader: where this epoch began. Everything below was there before."""
         self.in_sync = False
         """Whether this replica is, as the image last said."""
+        self.lost = False
+        """The controller knows that this replica does not have its data: nobody counts on it, and it may be mended."""
+        self.alone = True
+        """There is no other replica."""
         self.insync: InSync | None = None
         """While leading."""
         self.mending = asyncio.Lock()
@@ -120,10 +124,12 @@ class Partition:
 
     def lead(self, image: PartitionImage) -> None:
         """This node leads from now on, in `image.leader_epoch`; or it goes on leading, with other replicas or ISR."""
+        self._note(image)
         now, self.in_sync = self._now(), True
         insync = self.insync
         if insync is not None and image.leader_epoch == self.leader_epoch:
             insync.assign(image.replicas, now)
+            insync.lost(image.lost)
             insync.settle(image.isr, image.partition_epoch)
             self._advance()
         else:
@@ -140,6 +146,7 @@ class Partition:
 
     def follow(self, image: PartitionImage) -> None:
         """Another node leads, or nobody."""
+        self._note(image)
         self.in_sync = self._node_id in image.isr
         if (image.leader, image.leader_epoch) == (self.leader, self.leader_epoch) and not self.leading:
             return
@@ -149,6 +156,10 @@ class Partition:
         self._refuse_all(_moved(self, image.leader_epoch))
         self._wake_all()
 
+    def _note(self, image: PartitionImage) -> None:
+        self.lost = self._node_id in image.lost
+        self.alone = image.replicas == (self._node_id,)
+
     def close(self, reason: ApiError) -> None:
         """No longer kept here: everyone who waits is told why, and so is everyone who comes."""
         self._closed = reason
@@ -156,6 +167,7 @@ class Partition:
         self.log.on_durable = None
         self.log.on_written = None
         self.log.on_rejected = None
+        self.log.on_damaged = None
         self._refuse_all(reason)
         self._let_look_again()
         self._wake_all()
@@ -279,6 +291,11 @@ class Partition:
         self._advance()
         if follower not in self.insync.isr and self.on_isr_due is not None:
             self.on_isr_due(self)
+
+    def refuse_if_damaged(self) -> None:
+        """A follower would cut off what it has and this log has not any more. Raises `ApiError`."""
+        if self.log.damaged is not None:
+            raise ApiError(ErrorCode.KAFKA_STORAGE_ERROR, f"{self} is damaged here and cannot be followed")
 
     def wanted_isr(self, lag: float, eligible: Callable[[int, int], bool]) -> tuple[int, ...] | None:
         """The in-sync set as it should be, if it should be another."""

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Final, TypeVar
 from uuid import UUID
 
-from sprawl.quorum import brokers, config_changes, elections, leadership, reassignments, topic_changes
+from sprawl.quorum import brokers, config_changes, damage, elections, leadership, reassignments, topic_changes
 from sprawl.quorum.brokers import BrokerRegistration
 from sprawl.quorum.config_changes import ConfigChange, ConfigTarget
 from sprawl.quorum.delta import apply
@@ -206,6 +206,18 @@ class Controller:
             return found
 
         return await self._each(wishes, decide, outcome)
+
+    async def assign_directories(
+        self, broker_id: int, broker_epoch: int, wishes: Sequence[tuple[UUID, UUID, int]]
+    ) -> list[ApiError | None]:
+        """Which directory a broker's replicas are in: directory, topic, partition. Raises as `alter_partitions`."""
+        self._check_leading()
+        check_leader_broker(self._quorum.proposed, broker_id, broker_epoch)
+
+        def decide(image: MetadataImage, wish: tuple[UUID, UUID, int]) -> list[MetadataRecord]:
+            return damage.assign_directory(image, broker_id, *wish, self._rules_of)
+
+        return await self._each(wishes, decide, lambda _, __, ___: None)
 
     def suspect(self, broker_id: int) -> None:
         """Nobody hears of it: it is fenced once a heartbeat is missing, without the rest of its session."""

@@ -18,7 +18,12 @@ from sprawl.runtime import Clock
 from sprawl.wire.client import ClientError
 from sprawl_protocol.errors import ApiError, ErrorCode
 from sprawl_protocol.message import Request, Response
-from sprawl_protocol.messages import AlterPartitionRequest, AlterPartitionResponse
+from sprawl_protocol.messages import (
+    AlterPartitionRequest,
+    AlterPartitionResponse,
+    AssignReplicasToDirsRequest,
+    AssignReplicasToDirsResponse,
+)
 
 log = logging.getLogger(__name__)
 
@@ -62,6 +67,10 @@ class ControllerLink:
     async def alter_partition(self, request: AlterPartitionRequest) -> AlterPartitionResponse:
         """Raises as `ask`."""
         return await self.ask(request, expect=AlterPartitionResponse, timeout=_ISR_TIMEOUT, lane="isr")
+
+    async def assign_directories(self, request: AssignReplicasToDirsRequest) -> AssignReplicasToDirsResponse:
+        """Raises as `ask`."""
+        return await self.ask(request, expect=AssignReplicasToDirsResponse, timeout=_ISR_TIMEOUT)
 
     async def _once(self, message: Request, expect: type[R], timeout: float, lane: str) -> R | None:
         """None if nobody is known to lead."""

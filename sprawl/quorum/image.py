@@ -18,6 +18,8 @@ METADATA_TOPIC: Final = "__cluster_metadata"
 METADATA_TOPIC_ID: Final = UUID(int=1)
 """Kafka's reserved id of the metadata topic."""
 INTERNAL_TOPICS: Final = frozenset({"__consumer_offsets", "__transaction_state", "__share_group_state"})
+LOST: Final = UUID(int=1)
+"""Kafka's reserved id of the directory of a replica that does not have its data (KIP-858)."""
 CLUSTER_WIDE: Final = ""
 """The resource name that broker settings for all brokers are kept under."""
 NO_SETTINGS: Final[Mapping[str, str]] = MappingProxyType({})
@@ -50,6 +52,13 @@ class PartitionImage:
     removing_replicas: tuple[int, ...] = ()
     recovering: bool = False
     """Whether the leader was elected uncleanly and has not recovered yet."""
+
+    @property
+    def lost(self) -> tuple[int, ...]:
+        """The replicas that do not have their data, or not all of it, until they have caught up."""
+        if LOST not in self.directories:
+            return ()
+        return tuple(each for each, at in zip(self.replicas, self.directories, strict=True) if at == LOST)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from uuid import UUID
 
+from sprawl.quorum.damage import mended
 from sprawl.quorum.image import MetadataImage, PartitionImage, TopicImage
 from sprawl.quorum.leadership import RulesOf, changed, is_active
 from sprawl.quorum.records import MetadataRecord
@@ -54,6 +55,7 @@ def alter_partition(image: MetadataImage, broker_id: int, wish: IsrWish, rules_o
     record = changed(topic, partition, rules_of(topic), is_active(image), isr=isr)
     if record is None:
         return []
+    mended(image, partition, record)
     assert record.leader < 0 or record.leader == partition.leader or record.replicas, "who asks for it goes on leading"
     return [record]
 

@@ -8,7 +8,8 @@ Pure: an image in, records out. The rules, in one place:
   set is smaller than min.insync.replicas stays eligible: nothing was committed without it, for the high watermark
   stands still then (strict min ISR). Once the set is large enough again nobody is eligible beside it.
 - A partition whose last member is fenced has no leader and an empty set; that member is eligible still.
-- A broker that comes back with another disk has lost what it had: it is neither in sync nor eligible anywhere.
+- A broker that comes back with another disk has lost what it had: it is neither in sync nor eligible anywhere. So has a
+  replica that says so itself (`damage.py`), until the leader finds it in sync again.
 - A move to other replicas ends with the first change that finds them able to carry on (`moves.py`). A replica that is
   dropped is dropped with a new leader epoch, so that nobody takes it for one any more.
 """
@@ -66,6 +67,7 @@ def changed(
     """
     move = move or Move.of(partition)
     wanted = partition.isr if isr is None else tuple(isr)
+    without = {*without, *(each for each in partition.lost if isr is None or each not in wanted)}
     in_sync = tuple(each for each in wanted if each in move.replicas and active(each) and each not in without)
     move = move.settled(in_sync, active, rules.min_insync_replicas)
     members = move.replicas
@@ -73,7 +75,7 @@ def changed(
     eligible = _eligible(partition, rules, in_sync, members, without)
     leader, recovering = _leader(partition, members, in_sync, eligible, active, prefer_first=prefer_first), False
     if leader == NO_LEADER and (rules.unclean_elections if unclean is None else unclean):
-        leader = next((each for each in members if active(each)), NO_LEADER)
+        leader = next((each for each in members if active(each) and each not in without), NO_LEADER)
         recovering = leader != NO_LEADER
     if leader != NO_LEADER and leader not in in_sync:
         in_sync = (leader,)

@@ -271,4 +271,6 @@ class LogCutter(LogWriter):
             self.damaged_from = found
             log_.error("%s is damaged from offset %d on and takes no more records: %s", self, found, error)
         self.damaged_from = min(self.damaged_from, found)
+        if self.on_damaged is not None:
+            self.on_damaged()
         return ApiError(ErrorCode.KAFKA_STORAGE_ERROR, f"{self} is damaged: {error}")

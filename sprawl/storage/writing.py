@@ -93,6 +93,8 @@ class LogWriter:
         self.on_rejected: Callable[[int, ApiError], None] | None = None
         """Told the first offset that was taken back, and why."""
         self.on_failed: Callable[[Any], None] | None = None
+        self.on_damaged: Callable[[], None] | None = None
+        """Told that damage was found, or more of it."""
         self._files = files
         self._clock = clock
         self._roll_jitter_ms = roll_jitter_ms

@@ -45,6 +45,7 @@ PEER_ONLY: Final = frozenset(
         ApiKey.BROKER_HEARTBEAT,
         ApiKey.ALTER_PARTITION,
         ApiKey.ALLOCATE_PRODUCER_IDS,
+        ApiKey.ASSIGN_REPLICAS_TO_DIRS,
         ApiKey.ENVELOPE,
     )
 )

@@ -219,6 +219,9 @@ async def test_a_new_leader_is_established_once_it_knows_what_was_committed(tmp_
 
 async def test_who_waits_for_a_replica_to_be_durable_is_told_that_it_is_no_longer_kept(tmp_path: Path) -> None:
     async with partition(tmp_path, sprawl_durability="fsync") as led:
+        stuck = asyncio.Event()
+        file = Faulty(led.log)
+        file.sync = stuck.wait  # type: ignore[method-assign,assignment]
         send(led, all_replicas=False)
         assert led.log.durable_offset == 0
         before = asyncio.create_task(led.durable())
@@ -227,3 +230,4 @@ async def test_who_waits_for_a_replica_to_be_durable_is_told_that_it_is_no_longe
         for waiting in (before, led.durable()):
             with pytest.raises(ApiError, match="kept elsewhere"):
                 await asyncio.wait_for(waiting, 10)
+        stuck.set()
