@@ -150,6 +150,7 @@ class Node:
         await parts.partitions.start(quorum.image)
         state[_BOOT_ID] = runtime.boot_id  # only now: a recovery that is interrupted must be done again the same way
         self._undo.push_async_callback(parts.partitions.stop)
+        self._watch(parts.partitions.failed())
         quorum.subscribe(parts.groups.image_changed)
         parts.groups.start()
         self._undo.push_async_callback(parts.groups.stop)

@@ -96,10 +96,23 @@ class PartitionManager:
     # -- following the image --------------------------------------------------------------------------------
 
     async def start(self, image: MetadataImage) -> None:
-        """Open everything the image gives to this node; returns when that is done."""
-        self._worker = asyncio.create_task(self._work(), name="partition manager")
+        """Open everything the image gives to this node; returns when that is done. Raises `OSError`, `ApiError`."""
+        worker = self._worker = asyncio.create_task(self._work(), name="partition manager")
         self.image_changed(None, image)
-        await self.settled(image.offset)
+        settled = asyncio.create_task(self.settled(image.offset))
+        try:
+            await asyncio.wait({worker, settled}, return_when=asyncio.FIRST_COMPLETED)
+            if worker.done():
+                worker.result()
+        finally:
+            settled.cancel()
+
+    async def failed(self) -> str:
+        """Returns, with the reason, when it can't keep step any more: the disk failed, say."""
+        assert self._worker is not None, "start() comes first"
+        await asyncio.wait({self._worker})
+        reason = "stopped" if self._worker.cancelled() else repr(self._worker.exception())
+        return f"the partitions of this node are not kept in step with the metadata: {reason}"
 
     def image_changed(self, old: MetadataImage | None, new: MetadataImage) -> None:
         self._wanted = new

@@ -343,7 +343,8 @@ class Partition:
         while self.log.durable_offset < min(target, self.log.log_end_offset):
             self._refuse_if_closed()
             waiting: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            self._awaiting_durable.append((target, waiting))
+            # What the disk took back since is nothing to wait for.
+            self._awaiting_durable.append((min(target, self.log.log_end_offset), waiting))
             await waiting
         if self.log.failed is not None:
             raise ApiError(ErrorCode.KAFKA_STORAGE_ERROR, f"{self}: {self.log.failed}")
