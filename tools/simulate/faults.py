@@ -60,6 +60,8 @@ USUAL: Final = tuple(kind for kind in Kind if kind is not Kind.CORRUPTION)
 damaged at a start may lead and be in sync."""
 _LONGEST: Final = 8.0
 _SHORTEST: Final = 0.3
+_LEADERS_SHARE: Final = 0.4
+"""Of the faults that strike one node: these strike one that leads."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +89,16 @@ def schedule(rng: random.Random, seconds: float, kinds: Collection[Kind], pause:
 class Nemesis:
     """Carries out a schedule; `heal` ends everything that is still going on."""
 
-    def __init__(self, world: Simulation, cluster: SimulatedCluster, whole: Callable[[], bool]) -> None:
-        """`whole`: whether every replica is in sync, so that the loss of any one disk can be borne."""
+    def __init__(
+        self,
+        world: Simulation,
+        cluster: SimulatedCluster,
+        whole: Callable[[], bool],
+        leaders: Callable[[], list[int]],
+    ) -> None:
+        """`whole`: whether every replica is in sync, so that the loss of any one disk can be borne. `leaders`: the
+        nodes whom it hurts most."""
+        self._leaders = leaders
         self.fired: Counter[Kind] = Counter()
         self._world = world
         self._cluster = cluster
@@ -164,6 +174,8 @@ class Nemesis:
         return list(self._cluster.members.values())
 
     def _one_of(self, rng: random.Random) -> Member:
+        if rng.random() < _LEADERS_SHARE and (leaders := self._leaders()):
+            return self._cluster.members[rng.choice(leaders)]
         return rng.choice(self._members())
 
     # -- processes and machines -------------------------------------------------------------------------------------

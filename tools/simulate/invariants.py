@@ -4,7 +4,7 @@ In: the nodes of a simulated cluster, looked at again and again. Out: an `Invari
 broken:
 
 - at most one leader per partition and leader epoch, in the metadata and on the nodes;
-- a high watermark never goes back while the same node leads in the same epoch;
+- a high watermark never goes back while a node lives;
 - at most one leader of the quorum per quorum epoch, and one metadata log: the same offset, the same epoch and content;
 - what is committed is the same everywhere: of two replicas that say an offset is committed, both have the same batch.
 """
@@ -41,7 +41,7 @@ class Invariants:
         self._quorum_leaders: dict[int, int] = {}
         self._metadata: dict[int, tuple[int, int]] = {}
         """Metadata offset to its epoch and the checksum of the image there."""
-        self._watermarks: dict[tuple[int, int, _Key, int], int] = {}
+        self._watermarks: dict[Partition, int] = {}
         self._images: dict[int, MetadataImage] = {}
         self._newest = -1
         self.looks = 0
@@ -58,8 +58,10 @@ class Invariants:
             self._look_at_quorum(member)
             self._look_at_image(member, parts.quorum.image)
             for partition in parts.partitions:
+                self._look_at_watermark(member, partition)
                 if partition.leading:
-                    self._look_at_leader(member, partition)
+                    key = (partition.topic_id, partition.index)
+                    self._led_by(key, partition.leader_epoch, member.node_id, partition.topic)
 
     def _look_at_quorum(self, member: Member) -> None:
         assert member.node is not None
@@ -92,24 +94,30 @@ class Invariants:
         if known != leader:
             raise InvariantError(f"{topic}-{key[1]} has two leaders in epoch {epoch}: nodes {known} and {leader}")
 
-    def _look_at_leader(self, member: Member, partition: Partition) -> None:
-        key = (partition.topic_id, partition.index)
-        self._led_by(key, partition.leader_epoch, member.node_id, partition.topic)
-        mark = (member.node_id, member.lives, key, partition.leader_epoch)
-        before = self._watermarks.get(mark, 0)
+    def _look_at_watermark(self, member: Member, partition: Partition) -> None:
+        before = self._watermarks.get(partition, 0)
         if partition.high_watermark < before:
             raise InvariantError(
                 f"{partition} on node {member.node_id}: high watermark {partition.high_watermark}, was {before}"
             )
-        if partition.high_watermark > partition.log.log_end_offset:
-            raise InvariantError(f"{partition} on node {member.node_id}: high watermark beyond the end of the log")
-        self._watermarks[mark] = partition.high_watermark
+        end = partition.log.durable_offset
+        if partition.leading and partition.high_watermark > end:
+            raise InvariantError(f"{partition} on node {member.node_id}: high watermark beyond what is durable there")
+        if partition.high_watermark <= end:  # a follower's disk may yet take back what is not durable
+            self._watermarks[partition] = partition.high_watermark
 
     # -- what is known of the whole ---------------------------------------------------------------------------------
 
     def newest_image(self) -> MetadataImage | None:
         images = [member.node.parts.quorum.image for member in self._cluster.up if member.node and member.node.parts]
         return max(images, key=lambda image: image.offset, default=None)
+
+    def leaders(self) -> list[int]:
+        """The nodes that lead something, and the one that leads the quorum."""
+        image = self.newest_image()
+        led = [each.leader for topic in image.topics.values() for each in topic.partitions] if image else []
+        quorum = [m.node_id for m in self._cluster.up if m.node and m.node.parts and m.node.parts.quorum.leading]
+        return sorted({*led, *quorum} & self._cluster.members.keys())
 
     def partitions(self, key: _Key) -> dict[int, Partition]:
         """By node, wherever it is open."""

@@ -71,7 +71,7 @@ def plan(
     rng = random.Random(f"plan {seed}")
     nodes = rng.choice([3, 3, 3, 4, 5, 7])
     settings = {
-        "replica.lag.time.max.ms": str(rng.choice([1000, 3000, 10_000])),
+        "replica.lag.time.max.ms": str(rng.choice([500, 1000, 3000, 10_000])),
         "sprawl.quorum.voter.grace.ms": str(rng.choice([2000, 10_000, 60_000])),
         "metadata.log.max.record.bytes.between.snapshots": str(rng.choice([4_000, 40_000, 20_971_520])),
         "log.roll.ms": str(rng.choice([1_000, 10_000, 604_800_000])),
@@ -82,7 +82,7 @@ def plan(
     }
     allowed = list(USUAL) if kinds is None else sorted(kinds, key=lambda kind: kind.value)
     chosen = [kind for kind in allowed if rng.random() > _QUIET_KINDS] or allowed
-    faults = schedule(rng, seconds, chosen, rng.choice([1.0, 3.0, 8.0]))
+    faults = schedule(rng, seconds, chosen, rng.choice([0.5, 1.0, 3.0]))
     if only is not None:
         faults = [fault for number, fault in enumerate(faults) if number in only]
     return Plan(seed, seconds, nodes, rng.randint(1, 4), rng.choice([0.05, 0.1, 0.3]), settings, tuple(faults))
@@ -117,7 +117,7 @@ class _Course:
         self._runtime = world.driver.runtime
         self._cluster = SimulatedCluster(world, plan.nodes, plan.settings)
         self._invariants = Invariants(self._cluster)
-        self._nemesis = Nemesis(world, self._cluster, lambda: not self._invariants.ailing())
+        self._nemesis = Nemesis(world, self._cluster, lambda: not self._invariants.ailing(), self._invariants.leaders)
         self._names = [member.name for member in self._cluster.members.values()]
         self._links = Links(self._runtime, self._names)
         indexes = range(plan.partitions)
