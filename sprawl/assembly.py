@@ -49,7 +49,9 @@ from sprawl.quorum.formation import Formation
 from sprawl.quorum.image import ConfigKind, MetadataImage
 from sprawl.quorum.quorum import MetadataQuorum
 from sprawl.quorum.settings import Settings
+from sprawl.routing.caretaker import Caretaker
 from sprawl.routing.endpoints import Endpoints
+from sprawl.routing.events import EventLog
 from sprawl.routing.router import Router
 from sprawl.runtime import Runtime
 from sprawl.security.access import AllowAll
@@ -99,6 +101,8 @@ class Parts:
     partitions: PartitionManager
     isr_keeper: IsrKeeper
     repair: Repair
+    events: EventLog
+    caretaker: Caretaker
     router: Router
     groups: GroupService
     broker_epoch: Callable[[], int] = lambda: -1

@@ -52,6 +52,9 @@ from sprawl.quorum.quorum import MetadataQuorum, SnapshotPolicy, Surroundings
 from sprawl.quorum.settings import Settings
 from sprawl.quorum.voters import LISTENER as PEER_LISTENER
 from sprawl.quorum.voters import Address
+from sprawl.routing.caretaker import Caretaker
+from sprawl.routing.events import EventLog
+from sprawl.routing.healing import Healing, weight_of
 from sprawl.routing.keyed_log import KeyedLog
 from sprawl.routing.placement import RingPlacement
 from sprawl.routing.router import Router
@@ -159,6 +162,8 @@ class Node:
         self._run(lifecycle.run(), "heartbeats")
         self._run(parts.isr_keeper.run(), "in-sync sets")
         self._run(parts.repair.run(), "repair")
+        self._run(parts.events.run(), "events")
+        self._run(parts.caretaker.run(), "caretaker")
         self._run(parts.controller.run(), "controller")
         bind = config.endpoints[0].host, self._listeners[0].port
         membership = membership_of(parts, config, runtime, secret, bind, self._my_pair(), self.counts)
@@ -302,8 +307,10 @@ class Node:
 
     def _parts(self, identity: Identity, logs: LogManager, quorum: MetadataQuorum, links: PeerLinks) -> Parts:
         config, runtime, node_id = self._config, self._runtime, identity.node_id
-        settings = Settings(config, node_id)
-        placement = RingPlacement(lambda: quorum.proposed, host_label, lambda _: 1.0)
+        settings, weight = Settings(config, node_id), config.sprawl_weight
+        placement = RingPlacement(
+            lambda: quorum.proposed, host_label, lambda broker: weight_of(quorum.proposed, broker, weight)
+        )
         controller = Controller(quorum, settings, runtime, placement)
         link = ControllerLink(quorum, links, self._serve_here(identity), runtime.clock)
         anywhere = AnyController(quorum, controller, link)
@@ -316,6 +323,7 @@ class Node:
             node_id,
             lambda: settings.broker(quorum.image).follower_replication_throttled_rate,
             runtime.clock.monotonic,
+            config.sprawl_rebuild_bytes_per_second,
         )
         fetchers = ReplicaFetchers(node_id, links, runtime.clock, lambda: parts.broker_epoch(), throttle)
         partitions = PartitionManager(
@@ -353,6 +361,17 @@ class Node:
             partitions.settled,
             anywhere.make_topic,
         )
+        events = EventLog(runtime, quorum, anywhere, links, self._serve_here(identity))
+
+        def healing() -> Healing:
+            return Healing(
+                host_label,
+                grace=config.sprawl_rebuild_grace_ms / 1000,
+                step=config.sprawl_weight_ramp_step_ms / 1000,
+                at_once=config.sprawl_rebuild_partitions_max,
+                weight=weight,
+            )
+
         parts = Parts(
             identity=identity,
             logs=logs,
@@ -365,6 +384,8 @@ class Node:
             partitions=partitions,
             isr_keeper=isr_keeper,
             repair=repair,
+            events=events,
+            caretaker=Caretaker(quorum, controller, healing, events, runtime.clock),
             router=router,
             groups=groups,
         )

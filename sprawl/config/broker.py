@@ -192,6 +192,35 @@ class BrokerConfig:
     sprawl_quorum_voter_grace_ms: int = setting(
         LONG, 60_000, "How long a voter is awaited before another node takes its place.", allowed=at_least(1000)
     )
+    sprawl_weight: float = setting(
+        DOUBLE,
+        1.0,
+        "How much of the partitions a node is given, compared with others. 0 empties it, and gives it nothing more.",
+        allowed=between(0, 1000),
+        update=Update.CLUSTER_WIDE,
+    )
+    sprawl_weight_ramp: int = setting(
+        INT,
+        100,
+        "Percent of its weight that a node which has just joined is given so far; raised in steps by the controller.",
+        allowed=between(1, 100),
+        update=Update.CLUSTER_WIDE,
+    )
+    sprawl_weight_ramp_step_ms: int = setting(
+        LONG, 60_000, "How long a step takes at least while a new node's weight is raised.", allowed=at_least(1)
+    )
+    sprawl_rebuild_grace_ms: int = setting(
+        LONG, 600_000, "How long a node is awaited before its replicas are rebuilt on others.", allowed=at_least(1)
+    )
+    sprawl_rebuild_partitions_max: int = setting(
+        INT, 20, "How many partitions are moved at once by the cluster itself; 0: none.", allowed=at_least(0)
+    )
+    sprawl_rebuild_bytes_per_second: int = setting(
+        LONG,
+        64 * MIB,
+        "Bytes a second that a node copies of replicas that are not in sync yet, of whatever topics.",
+        allowed=at_least(1),
+    )
     follower_replication_throttled_rate: int = setting(
         LONG,
         FOREVER,

@@ -8,21 +8,26 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Final
 from uuid import UUID
 
 from sprawl.quorum import leadership
 from sprawl.quorum.features import SUPPORTED
-from sprawl.quorum.image import BrokerImage, ListenerImage, MetadataImage
+from sprawl.quorum.image import BrokerImage, ConfigKind, ListenerImage, MetadataImage
 from sprawl.quorum.leadership import RulesOf
 from sprawl.quorum.records import (
     BrokerEndpoint,
     BrokerFeature,
     BrokerRegistrationChangeRecord,
+    ConfigRecord,
     MetadataRecord,
     RegisterBrokerRecord,
     UnregisterBrokerRecord,
 )
 from sprawl_protocol.errors import ApiError, ErrorCode
+
+RAMP: Final = "sprawl.weight.ramp"
+RAMP_STEP_PERCENT: Final = 25
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,10 +87,21 @@ def register(image: MetadataImage, wish: BrokerRegistration, rules_of: RulesOf) 
         )
     ]
     if present is None:
-        return registered
+        return registered + _first_step(image, wish.id)
     if _same_disk(present, wish):
         return registered + leadership.broker_gone(image, wish.id, rules_of)
     return registered + leadership.disk_lost(image, wish.id, rules_of)
+
+
+def _first_step(image: MetadataImage, broker_id: int) -> list[MetadataRecord]:
+    """A node that is new among others that hold something is given its share in steps, not all at once."""
+    if not image.topics:
+        return []
+    return [
+        ConfigRecord(
+            resource_type=ConfigKind.BROKER, resource_name=str(broker_id), name=RAMP, value=str(RAMP_STEP_PERCENT)
+        )
+    ]
 
 
 def unfence(image: MetadataImage, broker_id: int, epoch: int, rules_of: RulesOf) -> list[MetadataRecord]:

@@ -38,6 +38,8 @@ READ_THROUGH = {
 """Keys that the rest of the code reads by a property of another name."""
 DECIDED_ON_SETTING = {"remote.storage.enable"}
 """Keys whose only values allowed today mean what happens anyway."""
+READ_OF_ANY_NODE = {"sprawl.weight.ramp": "quorum/brokers.py"}
+"""Keys that are read for other nodes, by name, from the metadata: and where that name stands."""
 TOPIC_DEFAULTS = {synonym.name for one in TOPIC_DEFINITIONS.values() for synonym in one.synonyms}
 """Broker keys that act by being topics' defaults."""
 
@@ -66,4 +68,7 @@ def test_a_topic_setting_that_acts_is_read(name: str) -> None:
 
 @pytest.mark.parametrize("name", [name for name, one in BROKER_DEFINITIONS.items() if one.acts])
 def test_a_broker_setting_that_acts_is_read(name: str) -> None:
+    if name in READ_OF_ANY_NODE:
+        assert f'"{name}"' in (Path(sprawl.__file__).parent / READ_OF_ANY_NODE[name]).read_text("utf-8")
+        return
     assert name in TOPIC_DEFAULTS or readers(name), f"{name} claims to act and is read nowhere"
