@@ -171,8 +171,8 @@ MUTANTS: Final = (
     Mutant(
         "failed-sync-believed",
         "sprawl.storage.writing:LogWriter._sync",
-        "if not self.closed:\n                    self._fail",
-        "if not self.closed:\n                    active.synced = size; continue\n                    self._fail",
+        "if not self.closed:\n                self._fail",
+        "if not self.closed:\n                active.synced = size; continue\n                self._fail",
     ),
     Mutant(
         "failed-sync-not-written-again",
@@ -204,12 +204,12 @@ class Verdict:
     problem: str
 
 
-def caught_by(name: str, first: int, seeds: int) -> Verdict:
+def caught_by(name: str, first: int, seeds: int, seconds: float = _SECONDS) -> Verdict:
     """The first seed that fails once the bug is planted, and doesn't without it."""
     (mutant,) = (each for each in MUTANTS if each.name == name)
     for seed in range(first, first + seeds):
         with planted(mutant):
-            problem = simulate(plan(seed, _SECONDS)).problem
-        if problem and not simulate(plan(seed, _SECONDS)).problem:
+            problem = simulate(plan(seed, seconds)).problem
+        if problem and not simulate(plan(seed, seconds)).problem:
             return Verdict(name, seed, problem)
     return Verdict(name, None, "")

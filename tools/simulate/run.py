@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+import warnings
 from collections import Counter
 from collections.abc import Collection, Coroutine
 from dataclasses import dataclass, field
@@ -91,7 +92,8 @@ def plan(
 def simulate(plan: Plan) -> Outcome:
     """Never raises for what is wrong in the simulated world; the outcome says it."""
     outcome = Outcome(plan.seed)
-    with Simulation(plan.seed, strict=False) as world:
+    with warnings.catch_warnings(), Simulation(plan.seed, strict=False) as world:
+        warnings.simplefilter("ignore", RuntimeWarning)  # of coroutines that the end of the world left unawaited
         try:
             course = _Course(world, plan, outcome)
             world.run(course.story(), limit=plan.seconds + 4 * _SETTLING)

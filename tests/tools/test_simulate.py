@@ -1,0 +1,102 @@
+"""A bounded set of simulated clusters with faults, and the tools around them. `python -m tools.simulate` runs more."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Sequence
+
+import pytest
+
+from sprawl.runtime.simulated import Simulation
+from tools.simulate.cluster import SimulatedCluster
+from tools.simulate.consumers import HistoryError, Ledger
+from tools.simulate.damage import Damage
+from tools.simulate.faults import USUAL, Kind, schedule
+from tools.simulate.mutants import MUTANTS, caught_by
+from tools.simulate.planting import Mutant, StaleMutantError, planted
+from tools.simulate.run import plan, simulate
+from tools.simulate.shrink import shrink
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_cluster_survives_its_faults(seed: int) -> None:
+    outcome = simulate(plan(seed, 10))
+    assert not outcome.problem, f"python -m tools.simulate --seed {seed} --seconds 10.0: {outcome.problem}"
+    assert outcome.acknowledged
+    assert outcome.read
+    assert outcome.compared
+
+
+def test_the_same_seed_takes_the_same_course() -> None:
+    first, second = (simulate(plan(2, 3)) for _ in range(2))
+    assert (first.digest, first.events) == (second.digest, second.events)
+
+
+def test_every_mutant_can_still_be_planted_and_leaves_no_trace() -> None:
+    for mutant in MUTANTS:
+        with planted(mutant):
+            pass
+        with planted(mutant):  # it is as it was, or it could not be planted again
+            pass
+    assert len({mutant.name for mutant in MUTANTS}) == len(MUTANTS) >= 25
+
+
+def test_a_mutant_whose_target_is_gone_says_so() -> None:
+    where = "sprawl.partitions.partition:Partition.lead"
+    for stale in (Mutant("gone", f"{where}s", "a", "b"), Mutant("changed", where, "words that are not there", "")):
+        with pytest.raises(StaleMutantError, match=stale.name), planted(stale):
+            pass
+
+
+def test_a_planted_bug_is_caught() -> None:
+    assert caught_by("high-watermark-goes-back", 0, 2, seconds=12).seed is not None
+
+
+def test_what_remains_of_a_schedule_stays_as_it_was() -> None:
+    whole = plan(11, 60)
+    some = plan(11, 60, only=[0, 3, 4])
+    assert some.faults == tuple(whole.faults[number] for number in (0, 3, 4))
+    assert (some.nodes, some.partitions, some.settings) == (whole.nodes, whole.partitions, whole.settings)
+
+
+def test_every_usual_kind_of_fault_is_drawn() -> None:
+    drawn = {fault.kind for seed in range(40) for fault in plan(seed, 60).faults}
+    assert drawn == set(USUAL)
+    assert {fault.kind for fault in schedule(random.Random(1), 60, [Kind.KILL], 1.0)} == {Kind.KILL}
+
+
+def test_shrinking_finds_the_two_faults_that_matter() -> None:
+    def fails(numbers: Sequence[int]) -> bool:
+        return {3, 17} <= set(numbers)
+
+    assert shrink(range(40), fails).faults == (3, 17)
+
+
+def test_shrinking_ends_after_so_many_runs() -> None:
+    found = shrink(range(100), lambda numbers: set(range(0, 100, 2)) <= set(numbers), most_runs=10)
+    assert found.runs == 10
+    assert set(range(0, 100, 2)) <= set(found.faults)
+
+
+def test_no_disk_is_wiped_while_a_replica_is_missing() -> None:
+    with Simulation(1, strict=False) as world:
+        cluster = SimulatedCluster(world, 3)
+        disks = {node_id: member.machine.disk.names for node_id, member in cluster.members.items()}
+        damage = Damage(cluster, whole=lambda: False)
+
+        async def story() -> bool:
+            return await asyncio.wait_for(damage.wipe(random.Random(1), 2.0), 30)
+
+        assert not world.run(story(), limit=60)
+        assert {node_id: member.machine.disk.names for node_id, member in cluster.members.items()} == disks
+
+
+def test_a_ledger_refuses_two_values_at_one_offset_and_two_offsets_of_one_value() -> None:
+    ledger = Ledger("orders-0")
+    ledger.saw(0, 7)
+    ledger.saw(0, 7)
+    with pytest.raises(HistoryError, match="there was 7, now there is 8"):
+        ledger.saw(0, 8)
+    with pytest.raises(HistoryError, match="at offset 0 and at offset 1"):
+        ledger.saw(1, 7)
