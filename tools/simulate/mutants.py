@@ -12,7 +12,7 @@ from typing import Final
 from tools.simulate.planting import Mutant, planted
 from tools.simulate.run import plan, simulate
 
-_SECONDS: Final = 40.0
+_SECONDS: Final = 25.0
 """Of faults, for each seed."""
 
 _PARTITION: Final = "sprawl.partitions.partition:Partition"

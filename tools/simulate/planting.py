@@ -13,6 +13,7 @@ import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from types import FunctionType
 from typing import Any
 
 
@@ -31,30 +32,36 @@ class Mutant:
 
 @contextmanager
 def planted(mutant: Mutant) -> Iterator[None]:
-    """Raises `StaleMutantError`."""
-    owner, name, original, function = _found(mutant)
+    """Raises `StaleMutantError`. The code within the function is exchanged, so it does not matter who holds it."""
+    function = _found(mutant)
     source = textwrap.dedent(inspect.getsource(function))
     if source.count(mutant.old) != 1:
         raise StaleMutantError(f"{mutant.name}: {mutant.where} has {mutant.old!r} {source.count(mutant.old)} times")
     namespace: dict[str, Any] = {}
     changed = source.replace(mutant.old, mutant.new)
     code = compile(f"from __future__ import annotations\n{changed}", f"<mutant {mutant.name}>", "exec")
-    exec(code, function.__globals__, namespace)
-    setattr(owner, name, namespace[name])
+    exec(code, dict(function.__globals__), namespace)
+    original, function.__code__ = function.__code__, _plain(namespace[function.__name__]).__code__
     try:
         yield
     finally:
-        setattr(owner, name, original)
+        function.__code__ = original
 
 
-def _found(mutant: Mutant) -> tuple[Any, str, Any, Any]:
+def _found(mutant: Mutant) -> FunctionType:
     module, _, path = mutant.where.partition(":")
     *classes, name = path.split(".")
     try:
         owner: Any = importlib.import_module(module)
         for each in classes:
             owner = getattr(owner, each)
-        original = vars(owner)[name]
+        return _plain(vars(owner)[name])
     except (ImportError, AttributeError, KeyError) as problem:
         raise StaleMutantError(f"{mutant.name}: there is no {mutant.where}") from problem
-    return owner, name, original, original.fget if isinstance(original, property) else original
+
+
+def _plain(found: Any) -> FunctionType:
+    if isinstance(found, property):
+        found = found.fget
+    assert isinstance(found, FunctionType), "only functions can be mutated"
+    return found
