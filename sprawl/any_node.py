@@ -5,7 +5,7 @@ In: the handlers, the parts. Out: the same routes, of which those that concern o
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 from uuid import UUID
 
 from sprawl.config.broker import BrokerConfig
@@ -14,12 +14,10 @@ from sprawl.handlers.any_node import PartitionSpread, Passing, everywhere, for_g
 from sprawl.handlers.any_node_fetch import AnyNodeFetch
 from sprawl.handlers.context import Handler
 from sprawl.handlers.fetch import FetchHandlers
+from sprawl.parts import Parts
 from sprawl.routing.endpoints import Address
 from sprawl.runtime import Clock
 from sprawl_protocol.api import ApiKey
-
-if TYPE_CHECKING:
-    from sprawl.assembly import Parts
 
 _BY_LEADER: Final = (
     ApiKey.PRODUCE,

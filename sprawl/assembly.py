@@ -7,14 +7,11 @@ In: the parts, built and wired by `node.py`. Out: a handler by API key, a `Membe
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import Any, Final
 
 from sprawl import __version__
 from sprawl.any_node import advertised, answer_for_all
 from sprawl.config.broker import BrokerConfig, Routing
-from sprawl.config.identity import Identity
-from sprawl.groups.service import GroupService
 from sprawl.handlers.api_versions import ApiVersionsHandlers
 from sprawl.handlers.brokers import BrokerHandlers
 from sprawl.handlers.cluster import ClusterHandlers
@@ -39,25 +36,13 @@ from sprawl.membership import Membership
 from sprawl.overlay.digest import Digest
 from sprawl.overlay.members import Member
 from sprawl.partitions.fetch_sessions import FetchSessions
-from sprawl.partitions.isr_keeper import IsrKeeper
-from sprawl.partitions.manager import PartitionManager
-from sprawl.partitions.repair import Repair
-from sprawl.quorum.any_controller import AnyController
-from sprawl.quorum.controller import Controller
-from sprawl.quorum.controller_link import ControllerLink
+from sprawl.parts import Parts
 from sprawl.quorum.formation import Formation
-from sprawl.quorum.image import ConfigKind, MetadataImage
-from sprawl.quorum.quorum import MetadataQuorum
-from sprawl.quorum.settings import Settings
-from sprawl.routing.caretaker import Caretaker
+from sprawl.quorum.image import ConfigKind
 from sprawl.routing.endpoints import Endpoints
-from sprawl.routing.events import EventLog
-from sprawl.routing.router import Router
 from sprawl.runtime import Runtime
 from sprawl.security.access import AllowAll
-from sprawl.storage.manager import LogManager
 from sprawl.transactions.producer_ids import ProducerIds
-from sprawl.wire.peers import PeerLinks
 from sprawl_protocol.api import ApiKey
 
 _SESSION_EVICTION_SECONDS: Final = 120.0
@@ -84,32 +69,6 @@ _OF_A_GROUP: Final = (
     ApiKey.OFFSET_COMMIT,
     ApiKey.OFFSET_DELETE,
 )
-
-
-@dataclass(slots=True)
-class Parts:
-    """What the handlers call, once it is built."""
-
-    identity: Identity
-    logs: LogManager
-    quorum: MetadataQuorum
-    settings: Settings
-    controller: Controller
-    anywhere: AnyController
-    link: ControllerLink
-    links: PeerLinks
-    partitions: PartitionManager
-    isr_keeper: IsrKeeper
-    repair: Repair
-    events: EventLog
-    caretaker: Caretaker
-    router: Router
-    groups: GroupService
-    broker_epoch: Callable[[], int] = lambda: -1
-    """Of this node's present registration."""
-
-    def image(self) -> MetadataImage:
-        return self.quorum.image
 
 
 def routes_of(

@@ -12,59 +12,37 @@ partitions, as the cluster sees them after that; then it may lead, and clients a
 from __future__ import annotations
 
 import asyncio
-import itertools
 import logging
-import math
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AsyncExitStack
 from typing import Any
 
-from sprawl.assembly import Parts, formation_routes, membership_of, routes_of
-from sprawl.config.broker import BrokerConfig, Routing
+from sprawl.assembly import formation_routes, membership_of, routes_of
+from sprawl.config.broker import BrokerConfig
 from sprawl.config.errors import ConfigError
 from sprawl.config.identity import LOCK_FILE, STATE_FILE, Identity, establish, new_secret, secret_in
-from sprawl.config.listeners import PROTOCOLS
-from sprawl.groups.log import TOPIC as OFFSETS_TOPIC
-from sprawl.groups.service import GroupService
-from sprawl.groups.settings import GroupSettings
+from sprawl.doors import Doors
 from sprawl.handlers.api_versions import ApiVersionsHandlers
 from sprawl.handlers.context import Handler
 from sprawl.handlers.peers import PeerHandlers
 from sprawl.load import Counts
 from sprawl.membership import Membership
 from sprawl.observability.metrics import Registry
-from sprawl.partitions.fetchers import ReplicaFetchers
-from sprawl.partitions.isr_keeper import IsrKeeper
-from sprawl.partitions.manager import PartitionManager
-from sprawl.partitions.repair import Repair
-from sprawl.partitions.throttle import ReplicationThrottle
-from sprawl.quorum.addresses import HOST_LABEL, AddressBook, host_label, peer_address
-from sprawl.quorum.any_controller import AnyController
+from sprawl.parts import Parts, build
+from sprawl.quorum.addresses import AddressBook, peer_address
 from sprawl.quorum.brokers import BrokerRegistration
-from sprawl.quorum.controller import Controller
-from sprawl.quorum.controller_link import ControllerLink
 from sprawl.quorum.formation import Formation
 from sprawl.quorum.identifiers import new_uuid, uuid_of
-from sprawl.quorum.image import METADATA_TOPIC, METADATA_TOPIC_ID, ListenerImage, MetadataImage
+from sprawl.quorum.image import METADATA_TOPIC, METADATA_TOPIC_ID, MetadataImage
 from sprawl.quorum.lifecycle import BrokerLifecycle
 from sprawl.quorum.metadata_log import MetadataLog, metadata_topic_config
 from sprawl.quorum.quorum import MetadataQuorum, SnapshotPolicy, Surroundings
-from sprawl.quorum.settings import Settings
-from sprawl.quorum.voters import LISTENER as PEER_LISTENER
 from sprawl.quorum.voters import Address
-from sprawl.routing.caretaker import Caretaker
-from sprawl.routing.events import EventLog
-from sprawl.routing.healing import Healing, weight_of
-from sprawl.routing.keyed_log import KeyedLog
-from sprawl.routing.placement import RingPlacement
-from sprawl.routing.router import Router
 from sprawl.runtime import Runtime, SmallState
 from sprawl.security.access import Principal
 from sprawl.security.peers import PeerIdentity
 from sprawl.storage.manager import LogManager, StorageSettings
 from sprawl.wire.dispatch import Dispatcher, Interceptor, RequestContext, answer_of
-from sprawl.wire.limits import ConnectionLimits, RequestMemory
-from sprawl.wire.listener import KafkaListener
 from sprawl.wire.peers import PeerLinks
 from sprawl_protocol.api import ApiKey
 from sprawl_protocol.message import Request, Response
@@ -86,10 +64,10 @@ class Node:
         self.ready = False
         self._is_new = False
         """This is its first start: there is no metadata yet."""
-        self._listeners: list[KafkaListener] = []
         self._routes: dict[ApiKey, Handler] = {}
         """What this node answers; grows while it starts."""
         self._dispatcher = Dispatcher(self._routes, closed=True)
+        self._doors = Doors(config, runtime, self._dispatcher)
         self._undo = AsyncExitStack()
         """What `stop` undoes, last things first."""
         self.counts: Callable[[], Counts] = Counts
@@ -99,7 +77,7 @@ class Node:
     @property
     def addresses(self) -> list[tuple[str, str, int]]:
         """Name, host and port of each listener."""
-        return [(listener.name, listener.host, listener.port) for listener in self._listeners]
+        return self._doors.addresses
 
     def intercept(self, interceptor: Interceptor) -> None:
         """Let `interceptor` stand before every request that comes in by TCP: for fault injection."""
@@ -128,9 +106,11 @@ class Node:
         secret = self._secret()
         early = ApiVersionsHandlers(self._routes.keys, lambda: MetadataImage(identity.cluster_id), identity.node_id)
         peers = PeerHandlers(me, secret, runtime)
-        await self._open_listeners({**peers.routes(), **early.routes()})
+        self._routes.update({**peers.routes(), **early.routes()})
+        self._undo.push_async_callback(self._doors.close)
+        await self._doors.open()
         seeds = [Address(seed.host, seed.port) for seed in config.seeds]
-        addresses = AddressBook(identity.node_id, [seed for seed in seeds if seed != self._my_address()])
+        addresses = AddressBook(identity.node_id, [seed for seed in seeds if seed != self._doors.address])
         links = PeerLinks(runtime, me, secret, addresses.pair)
         self._undo.push_async_callback(links.close)
 
@@ -152,6 +132,7 @@ class Node:
         quorum.subscribe(parts.partitions.image_changed)
         await parts.partitions.start(quorum.image)
         state[_BOOT_ID] = runtime.boot_id  # only now: a recovery that is interrupted must be done again the same way
+        self._undo.push_async_callback(self._drained)
         self._undo.push_async_callback(parts.partitions.stop)
         self._watch(parts.partitions.failed())
         quorum.subscribe(parts.groups.image_changed)
@@ -165,8 +146,8 @@ class Node:
         self._run(parts.events.run(), "events")
         self._run(parts.caretaker.run(), "caretaker")
         self._run(parts.controller.run(), "controller")
-        bind = config.endpoints[0].host, self._listeners[0].port
-        membership = membership_of(parts, config, runtime, secret, bind, self._my_pair(), self.counts)
+        bind = config.endpoints[0].host, self._doors.port
+        membership = membership_of(parts, config, runtime, secret, bind, self._doors.pair, self.counts)
         self._undo.push_async_callback(membership.stop)
         peers.push_pull = membership.push_pull
         self._run(membership.run(), "membership")
@@ -194,13 +175,11 @@ class Node:
         await asyncio.gather(lifecycle.leave(patience), membership.stop())
 
     async def _drain(self, logs: LogManager) -> None:
-        for listener in self._listeners:
-            listener.drain()
+        self._doors.drain()
         await logs.checkpoint()
 
     async def _drained(self) -> None:
-        patience = self._config.sprawl_shutdown_timeout_ms / 1000 * _DRAIN_SHARE / 2
-        await asyncio.gather(*(listener.drained(patience) for listener in self._listeners))
+        await self._doors.drained(self._config.sprawl_shutdown_timeout_ms / 1000 * _DRAIN_SHARE / 2)
 
     async def failed(self) -> None:
         """Returns when this node must not go on."""
@@ -226,30 +205,6 @@ class Node:
         if not files.exists(path) and not self._config.seeds:
             files.write_atomic(path, new_secret(self._runtime))
         return secret_in(files.read_bytes(path), path)
-
-    async def _open_listeners(self, routes: dict[ApiKey, Handler]) -> None:
-        """Only other nodes are answered until the dispatcher is opened; clients wait."""
-        self._routes.update(routes)
-        config = self._config
-        limits = _connection_limits(config)
-        memory = RequestMemory(config.request_memory_bytes)
-        ids = itertools.count(1)
-        for endpoint in config.endpoints:
-            listener = KafkaListener(
-                endpoint.name,
-                endpoint.host,
-                endpoint.port,
-                network=self._runtime.network,
-                clock=self._runtime.clock,
-                dispatcher=self._dispatcher,
-                limits=limits,
-                memory=memory,
-                ids=ids,
-            )
-            await listener.open()
-            listener.serve()
-            self._undo.push_async_callback(listener.stop)
-            self._listeners.append(listener)
 
     async def _start_quorum(
         self,
@@ -278,16 +233,13 @@ class Node:
                 max_bytes=config.metadata_log_max_record_bytes_between_snapshots,
                 max_age_ms=config.metadata_log_max_snapshot_interval_ms,
             ),
-            Surroundings(links, addresses, self._my_address, runtime.rng, joining),
+            Surroundings(links, addresses, lambda: self._doors.address, runtime.rng, joining),
         )
         self._know_addresses(addresses, quorum, state)
         await quorum.start()
         self._undo.push_async_callback(quorum.stop)
         self._watch(quorum.failed())
         return quorum
-
-    def _my_address(self) -> Address:
-        return Address(*self._my_pair())
 
     def _know_addresses(self, addresses: AddressBook, quorum: MetadataQuorum, state: SmallState) -> None:
         """From the image, from the voters' record, and from what was known before this start."""
@@ -306,90 +258,7 @@ class Node:
         quorum.subscribe(remember)
 
     def _parts(self, identity: Identity, logs: LogManager, quorum: MetadataQuorum, links: PeerLinks) -> Parts:
-        config, runtime, node_id = self._config, self._runtime, identity.node_id
-        settings, weight = Settings(config, node_id), config.sprawl_weight
-        placement = RingPlacement(
-            lambda: quorum.proposed, host_label, lambda broker: weight_of(quorum.proposed, broker, weight)
-        )
-        controller = Controller(quorum, settings, runtime, placement)
-        link = ControllerLink(quorum, links, self._serve_here(identity), runtime.clock)
-        anywhere = AnyController(quorum, controller, link)
-
-        def broker_epoch_of(broker_id: int) -> int | None:
-            broker = quorum.image.brokers.get(broker_id)
-            return broker.epoch if broker is not None and broker.active else None
-
-        throttle = ReplicationThrottle(
-            node_id,
-            lambda: settings.broker(quorum.image).follower_replication_throttled_rate,
-            runtime.clock.monotonic,
-            config.sprawl_rebuild_bytes_per_second,
-        )
-        fetchers = ReplicaFetchers(node_id, links, runtime.clock, lambda: parts.broker_epoch(), throttle)
-        partitions = PartitionManager(
-            node_id,
-            logs,
-            runtime.clock,
-            settings.topic,
-            kept=frozenset({METADATA_TOPIC}),
-            fetchers=fetchers,
-            isr_due=lambda partition: parts.isr_keeper.due(partition),
-            damaged=lambda: repair.due(),
-        )
-        repair = Repair(
-            node_id,
-            lambda: partitions,
-            partitions.counted_on_in_vain,
-            link.assign_directories,
-            lambda: parts.broker_epoch(),
-        )
-        logs.high_watermark_of = partitions.high_watermark_of
-        isr_keeper = IsrKeeper(
-            node_id,
-            lambda: partitions,
-            link.alter_partition,
-            broker_epoch_of,
-            config.replica_lag_time_max_ms / 1000,
-        )
-        router = Router(node_id, partitions, lambda: quorum.image)
-        groups = GroupService(
-            runtime,
-            GroupSettings.of(config),
-            node_id,
-            KeyedLog(OFFSETS_TOPIC, router, runtime.clock),
-            lambda: quorum.image,
-            partitions.settled,
-            anywhere.make_topic,
-        )
-        events = EventLog(runtime, quorum, anywhere, links, self._serve_here(identity))
-
-        def healing() -> Healing:
-            return Healing(
-                host_label,
-                grace=config.sprawl_rebuild_grace_ms / 1000,
-                step=config.sprawl_weight_ramp_step_ms / 1000,
-                at_once=config.sprawl_rebuild_partitions_max,
-                weight=weight,
-            )
-
-        parts = Parts(
-            identity=identity,
-            logs=logs,
-            quorum=quorum,
-            settings=settings,
-            controller=controller,
-            anywhere=anywhere,
-            link=link,
-            links=links,
-            partitions=partitions,
-            isr_keeper=isr_keeper,
-            repair=repair,
-            events=events,
-            caretaker=Caretaker(quorum, controller, healing, events, runtime.clock),
-            router=router,
-            groups=groups,
-        )
-        return parts
+        return build(identity, self._config, self._runtime, logs, quorum, links, self._serve_here(identity))
 
     def _serve_here(self, identity: Identity) -> Any:
         """Requests of this node to itself, answered by its own handlers."""
@@ -397,9 +266,7 @@ class Node:
         principal = Principal("Node", str(identity.node_id))
 
         async def serve(message: Request) -> Response:
-            context = RequestContext(
-                type(message).MAX_VERSION, "sprawl", "", principal, self._listeners[0].name, 0, peer=me
-            )
+            context = RequestContext(type(message).MAX_VERSION, "sprawl", "", principal, self._doors.name, 0, peer=me)
             answer = await answer_of(self._routes[type(message).API_KEY](context, message))
             assert answer is not None, "requests between nodes have answers"
             return answer
@@ -412,7 +279,7 @@ class Node:
             identity.node_id,
             identity.cluster_id,
             new_uuid(self._runtime),
-            self._listener_images(),
+            self._doors.images(),
             (uuid_of(identity.directory_id),),
             config.broker_rack,
         )
@@ -424,32 +291,6 @@ class Node:
             heartbeat_interval=config.broker_heartbeat_interval_ms / 1000,
             session_timeout=config.broker_session_timeout_ms / 1000,
         )
-
-    def _listener_images(self) -> tuple[ListenerImage, ...]:
-        """The addresses that clients are to use, the one for other nodes, and which machine this is."""
-        return (
-            *(
-                ListenerImage(
-                    endpoint.name,
-                    endpoint.advertised_host,
-                    endpoint.advertised_port or listener.port,
-                    PROTOCOLS.index(endpoint.protocol),
-                )
-                for endpoint, listener in zip(self._config.endpoints, self._listeners, strict=True)
-            ),
-            ListenerImage(PEER_LISTENER, *self._my_pair(), PROTOCOLS.index(self._config.endpoints[0].protocol)),
-            *([ListenerImage(HOST_LABEL, self._config.sprawl_host, 0, 0)] if self._config.sprawl_host else []),
-        )
-
-    def _my_pair(self) -> tuple[str, int]:
-        """Where other nodes find this one: where it listens; what is advertised may be a proxy before all nodes."""
-        endpoint = self._config.endpoints[0]
-        port = self._listeners[0].port if self._listeners else endpoint.port
-        if endpoint.host not in _WILDCARDS:
-            return endpoint.host, port
-        if self._config.sprawl_routing is Routing.DIRECT:
-            return endpoint.advertised_host, endpoint.advertised_port or port
-        return self._config.sprawl_host, port
 
     # -- tasks ----------------------------------------------------------------------------------------------------
 
@@ -501,16 +342,4 @@ def _storage_settings(config: BrokerConfig) -> StorageSettings:
         disk_reserve_bytes=config.sprawl_disk_reserve_bytes,
         retention_check_ms=config.log_retention_check_interval_ms,
         producer_expiration_ms=config.producer_id_expiration_ms,
-    )
-
-
-def _connection_limits(config: BrokerConfig) -> ConnectionLimits:
-    return ConnectionLimits(
-        max_frame=config.socket_request_max_bytes,
-        max_pipelined=config.queued_max_requests,
-        max_idle=config.connections_max_idle_ms / 1000 if config.connections_max_idle_ms >= 0 else math.inf,
-        max_frame_time=config.sprawl_request_read_timeout_ms / 1000,
-        max_connections=config.max_connections,
-        max_connections_per_host=config.max_connections_per_ip,
-        backlog=config.socket_listen_backlog_size,
     )

@@ -6,10 +6,10 @@ import asyncio
 import logging
 from collections.abc import Mapping
 
-from sprawl.assembly import Parts
 from sprawl.config.broker import BrokerConfig
 from sprawl.config.identity import SECRET_FILE, STATE_FILE, Identity, establish, new_secret
 from sprawl.node import Node
+from sprawl.parts import Parts
 from sprawl.quorum.quorum import MetadataQuorum
 from sprawl.runtime.simulated import NodeDownError, SimulatedNode, SimulatedRuntime, Simulation
 from sprawl.storage.manager import LogManager
