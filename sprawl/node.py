@@ -172,7 +172,8 @@ class Node:
 
     async def _leave(self, lifecycle: BrokerLifecycle, membership: Membership) -> None:
         patience = self._config.sprawl_shutdown_timeout_ms / 1000 * _DRAIN_SHARE / 2
-        await asyncio.gather(lifecycle.leave(patience), membership.stop())
+        handing_over = [lifecycle.leave(patience)] if self._config.controlled_shutdown_enable else []
+        await asyncio.gather(*handing_over, membership.stop())
 
     async def _drain(self, logs: LogManager) -> None:
         self._doors.drain()

@@ -14,6 +14,7 @@ from sprawl.config.identity import Identity
 from sprawl.groups.log import TOPIC as OFFSETS_TOPIC
 from sprawl.groups.service import GroupService
 from sprawl.groups.settings import GroupSettings
+from sprawl.partitions.fetcher import FetchPace
 from sprawl.partitions.fetchers import ReplicaFetchers
 from sprawl.partitions.isr_keeper import IsrKeeper
 from sprawl.partitions.manager import PartitionManager
@@ -92,7 +93,7 @@ def build(
         runtime.clock.monotonic,
         config.sprawl_rebuild_bytes_per_second,
     )
-    fetchers = ReplicaFetchers(node_id, links, runtime.clock, lambda: parts.broker_epoch(), throttle)
+    fetchers = ReplicaFetchers(node_id, links, runtime.clock, lambda: parts.broker_epoch(), throttle, _pace(config))
     partitions = PartitionManager(
         node_id,
         logs,
@@ -157,3 +158,13 @@ def build(
         groups=groups,
     )
     return parts
+
+
+def _pace(config: BrokerConfig) -> FetchPace:
+    return FetchPace(
+        max_wait_ms=config.replica_fetch_wait_max_ms,
+        min_bytes=config.replica_fetch_min_bytes,
+        max_bytes=config.replica_fetch_response_max_bytes,
+        partition_max_bytes=config.replica_fetch_max_bytes,
+        backoff=config.replica_fetch_backoff_ms / 1000,
+    )

@@ -46,7 +46,6 @@ INT, SHORT, LONG, DOUBLE, BOOLEAN, STRING, LIST = (
 MIB: Final = 1024 * 1024
 
 _COMPACTION: Final = "compaction is not built yet"
-_REPLICATION: Final = "replication between nodes is not built yet"
 _THROTTLED: Final = "copying is throttled where the copy is made, by `follower.replication.throttled.rate`"
 
 
@@ -163,9 +162,6 @@ class BrokerConfig:
         "How long a request that has begun may take to arrive whole before the connection is closed.",
         allowed=at_least(1),
     )
-    request_timeout_ms: int = setting(
-        INT, 30_000, "How long a request between nodes may take.", allowed=at_least(1), inert=_REPLICATION
-    )
     fetch_max_bytes: int = setting(
         INT, 55 * MIB, "The largest fetch answer, whatever the client asks for.", allowed=at_least(1024)
     )
@@ -244,6 +240,24 @@ class BrokerConfig:
         300,
         "How often partitions are looked for whose first replica could lead and does not.",
         allowed=at_least(1),
+    )
+    replica_fetch_wait_max_ms: int = setting(
+        INT, 500, "How long a leader may wait for records before it answers a follower.", allowed=at_least(0)
+    )
+    replica_fetch_min_bytes: int = setting(
+        INT, 1, "How much a leader waits for before it answers a follower.", allowed=at_least(0)
+    )
+    replica_fetch_max_bytes: int = setting(
+        INT, MIB, "How much a follower asks for at once of one partition; one batch comes whole.", allowed=at_least(0)
+    )
+    replica_fetch_response_max_bytes: int = setting(
+        INT, 10 * MIB, "How much a follower asks for at once of one leader.", allowed=at_least(0)
+    )
+    replica_fetch_backoff_ms: int = setting(
+        INT, 200, "How long a follower waits after a failed fetch. (Kafka: 1000.)", allowed=at_least(1)
+    )
+    controlled_shutdown_enable: bool = setting(
+        BOOLEAN, True, "Hand over what a node leads before it stops, so that nobody waits for it to be missed."
     )
     replica_lag_time_max_ms: int = setting(
         LONG, 10_000, "How long a replica may lag behind and still be in sync. (Kafka: 30000.)", allowed=at_least(100)

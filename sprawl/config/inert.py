@@ -62,20 +62,23 @@ remote.log.manager.fetch.quota.window.size.seconds INT 1
 replication.quota.window.num INT 11
 replication.quota.window.size.seconds INT 1
 """,
-    "replication between nodes is not built yet": """
+    "nodes reach each other through the first listener": """
 inter.broker.listener.name STRING null
-controlled.shutdown.enable BOOLEAN true
+""",
+    "a node follows each leader over one link": """
 num.replica.fetchers INT 1
-replica.fetch.backoff.ms INT 1000
-replica.fetch.max.bytes INT 1048576
-replica.fetch.min.bytes INT 1
-replica.fetch.response.max.bytes INT 10485760
-replica.fetch.wait.max.ms INT 500
-replica.high.watermark.checkpoint.interval.ms LONG 5000
+""",
+    "links between nodes keep their own deadlines": """
 replica.socket.receive.buffer.bytes INT 65536
 replica.socket.timeout.ms INT 30000
+request.timeout.ms INT 30000
 socket.connection.setup.timeout.max.ms LONG 30000
 socket.connection.setup.timeout.ms LONG 10000
+""",
+    "high watermarks are found anew from the in-sync replicas": """
+replica.high.watermark.checkpoint.interval.ms LONG 5000
+""",
+    "unclean elections are held at once, where they are allowed": """
 unclean.leader.election.interval.ms LONG 300000 internal
 """,
     "one event loop serves a node: there are no thread pools to size": """
@@ -94,7 +97,7 @@ remote.log.manager.thread.pool.size INT 2
 remote.log.reader.threads INT 10
 share.coordinator.threads INT 1
 """,
-    "a quorum of several nodes is not built yet": """
+    "the metadata quorum keeps its own pace, and finds its voters by itself": """
 controller.quorum.append.linger.ms INT 25
 controller.quorum.auto.join.enable BOOLEAN false
 controller.quorum.bootstrap.servers LIST

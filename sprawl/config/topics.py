@@ -47,7 +47,6 @@ FOREVER: Final = 2**63 - 1
 _COMPACTION: Final = "compaction is not built yet"
 _TIERS: Final = "the object store tier is not built yet"
 _THROTTLED: Final = "copying is throttled where the copy is made"
-_REPLICATION: Final = "replication between nodes is not built yet"
 _SHARE: Final = "share groups are not built yet"
 
 
@@ -304,7 +303,6 @@ class TopicConfig:
         False,
         "Whether a replica that may lack records can become the leader.",
         synonyms=["unclean.leader.election.enable"],
-        inert=_REPLICATION,
     )
     sprawl_durability: Durability = setting(
         STRING,

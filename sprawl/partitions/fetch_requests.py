@@ -27,9 +27,12 @@ class Place:
 
 
 class FetchRequests:
-    def __init__(self, replica_id: int, *, max_wait_ms: int, max_bytes: int, partition_max_bytes: int) -> None:
+    def __init__(
+        self, replica_id: int, *, max_wait_ms: int, min_bytes: int, max_bytes: int, partition_max_bytes: int
+    ) -> None:
         self._replica_id = replica_id
         self._max_wait_ms = max_wait_ms
+        self._min_bytes = min_bytes
         self._max_bytes = max_bytes
         self._partition_max_bytes = partition_max_bytes
         self._session_id = 0
@@ -47,7 +50,7 @@ class FetchRequests:
         request = FetchRequest(
             replica_state=ReplicaState(replica_id=self._replica_id, replica_epoch=broker_epoch),
             max_wait_ms=self._max_wait_ms,
-            min_bytes=1,
+            min_bytes=self._min_bytes,
             max_bytes=self._max_bytes,
             session_id=self._session_id,
             session_epoch=self._epoch,

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Final
 
 from sprawl.partitions.fetch_requests import FetchRequests, Key, Place
@@ -25,12 +26,8 @@ from sprawl_protocol.records import check_crc, headers
 log = logging.getLogger(__name__)
 
 LANE: Final = "replicas"
-_MAX_WAIT_MS: Final = 250
 _PATIENCE: Final = 2.0
-_MAX_BYTES: Final = 16 * 1024 * 1024
-_PARTITION_BYTES: Final = 4 * 1024 * 1024
-_BACKOFF: Final = 0.2
-"""Seconds until a partition that could not be fetched is tried again, or a node that did not answer."""
+"""Seconds beyond what a fetch may wait until a leader counts as not answering."""
 _SESSION_LOST: Final = frozenset(
     {
         ErrorCode.FETCH_SESSION_ID_NOT_FOUND,
@@ -38,6 +35,18 @@ _SESSION_LOST: Final = frozenset(
         ErrorCode.FETCH_SESSION_TOPIC_ID_ERROR,
     }
 )
+
+
+@dataclass(frozen=True, slots=True)
+class FetchPace:
+    """Kafka's `replica.fetch.*`."""
+
+    max_wait_ms: int = 500
+    min_bytes: int = 1
+    max_bytes: int = 10 * 1024 * 1024
+    partition_max_bytes: int = 1024 * 1024
+    backoff: float = 0.2
+    """Seconds until a partition that could not be fetched is tried again, or a node that did not answer."""
 
 
 class ReplicaFetcher:
@@ -49,14 +58,20 @@ class ReplicaFetcher:
         clock: Clock,
         broker_epoch: Callable[[], int],
         throttle: ReplicationThrottle,
+        pace: FetchPace,
     ) -> None:
         self._leader = leader
         self._throttle = throttle
         self._peers = peers
         self._clock = clock
         self._broker_epoch = broker_epoch
+        self._pace = pace
         self._requests = FetchRequests(
-            node_id, max_wait_ms=_MAX_WAIT_MS, max_bytes=_MAX_BYTES, partition_max_bytes=_PARTITION_BYTES
+            node_id,
+            max_wait_ms=pace.max_wait_ms,
+            min_bytes=pace.min_bytes,
+            max_bytes=pace.max_bytes,
+            partition_max_bytes=pace.partition_max_bytes,
         )
         self._followed: dict[Key, Partition] = {}
         self._paused: dict[Key, float] = {}
@@ -82,26 +97,26 @@ class ReplicaFetcher:
             self._changed.clear()
             places = self._places()
             if not places:
-                await self._until_changed(_BACKOFF if self._followed else None)
+                await self._until_changed(self._pace.backoff if self._followed else None)
                 continue
             try:
                 answer = await self._peers.request(
                     self._leader,
                     self._requests.request(places, self._broker_epoch()),
                     expect=FetchResponse,
-                    timeout=_MAX_WAIT_MS / 1000 + _PATIENCE,
+                    timeout=self._pace.max_wait_ms / 1000 + _PATIENCE,
                     lane=LANE,
                 )
             except ClientError as problem:
                 log.debug("node %d, followed for %d partitions, does not answer: %s", self._leader, len(self), problem)
                 self._requests.forget()
-                await self._until_changed(_BACKOFF)
+                await self._until_changed(self._pace.backoff)
                 continue
             if answer.error_code:
                 self._requests.forget()
                 if ErrorCode(answer.error_code) not in _SESSION_LOST:
                     log.warning("node %d refuses to be followed: %s", self._leader, ErrorCode(answer.error_code).name)
-                    await self._until_changed(_BACKOFF)
+                    await self._until_changed(self._pace.backoff)
                 continue
             self._requests.answered(answer.session_id)
             await self._take(places, answer)
@@ -198,7 +213,7 @@ class ReplicaFetcher:
         await partition.begin_at(data.log_start_offset)
 
     def _pause(self, key: Key) -> None:
-        self._paused[key] = self._clock.monotonic() + _BACKOFF
+        self._paused[key] = self._clock.monotonic() + self._pace.backoff
 
 
 def _append(partition: Partition, records: object) -> bool:

@@ -9,7 +9,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 
-from sprawl.partitions.fetcher import ReplicaFetcher
+from sprawl.partitions.fetcher import FetchPace, ReplicaFetcher
 from sprawl.partitions.partition import NOBODY, Partition
 from sprawl.partitions.throttle import ReplicationThrottle
 from sprawl.quorum.following import Peers
@@ -26,12 +26,14 @@ class ReplicaFetchers:
         clock: Clock,
         broker_epoch: Callable[[], int],
         throttle: ReplicationThrottle,
+        pace: FetchPace,
     ) -> None:
         self._node_id = node_id
         self._peers = peers
         self._clock = clock
         self._broker_epoch = broker_epoch
         self._throttle = throttle
+        self._pace = pace
         self._running: dict[int, tuple[ReplicaFetcher, asyncio.Task[None]]] = {}
         self._leader_of: dict[Partition, int] = {}
 
@@ -55,7 +57,7 @@ class ReplicaFetchers:
         running = self._running.get(leader)
         if running is None:
             fetcher = ReplicaFetcher(
-                self._node_id, leader, self._peers, self._clock, self._broker_epoch, self._throttle
+                self._node_id, leader, self._peers, self._clock, self._broker_epoch, self._throttle, self._pace
             )
             task = asyncio.create_task(fetcher.run(), name=f"follow node {leader}")
             task.add_done_callback(_report)
