@@ -24,6 +24,7 @@ import numpy as np
 from sprawl.intelligence.balance.cluster import FOLLOWER, Cluster
 from sprawl.intelligence.balance.moves import Goal, Move, What
 from sprawl.intelligence.balance.policy import Balancer, Resource, Settings
+from sprawl.intelligence.balance.projection import Expected
 from sprawl.intelligence.foresight.grid import HORIZON_MINUTES, Array, Grid, Integers
 from sprawl.intelligence.foresight.rings import filled
 
@@ -45,8 +46,8 @@ class Traffic:
 
     load: Array
     """[partition, step]"""
-    expected: dict[str, Array]
-    """By name of the forecast: [horizon, partition, step]."""
+    expected: dict[str, tuple[Array, Array]]
+    """By name of the forecast the medians and upper quantiles: [horizon, partition, step]."""
     grid: Grid
 
 
@@ -77,12 +78,12 @@ class Source:
     load: Array
     typical: Array
     """[series]: the mean before the first origin."""
-    expected: dict[str, Array]
+    expected: dict[str, tuple[Array, Array]]
     """[horizon, series, step]"""
 
 
 def traffic(sources: Sequence[Source], rng: np.random.Generator, regions: int = REGIONS) -> Traffic | None:
-    """Partitions out of all sources of one grid, as long as the shortest that has at least two days after its shifts."""
+    """Partitions out of all sources of one grid, as long as the shortest with at least two days after its shifts."""
     grid = sources[0].grid
     count = sum(len(each.load) for each in sources)
     days = int(np.clip(ENOUGH // (count * regions), 1, MOST_COPIES))
@@ -93,7 +94,7 @@ def traffic(sources: Sequence[Source], rng: np.random.Generator, regions: int = 
         return None
     steps = min(length for length in lengths if length >= 2 * grid.day)
     loads: list[Array] = []
-    expected: dict[str, list[Array]] = {name: [] for name in usable[0].expected}
+    expected: dict[str, tuple[list[Array], list[Array]]] = {name: ([], []) for name in usable[0].expected}
     for source in usable:
         held = filled(source.load)
         for series in np.flatnonzero(np.isnan(source.load).mean(axis=1) < 0.3):
@@ -104,9 +105,11 @@ def traffic(sources: Sequence[Source], rng: np.random.Generator, regions: int = 
                 load = np.nan_to_num(held[series, window]) * size
                 loads.append(load)
                 for name, forecasts in source.expected.items():
-                    made = forecasts[:, series, window] * size
-                    expected[name].append(np.where(np.isnan(made), load, made))
-    return Traffic(np.array(loads), {name: np.stack(each, axis=1) for name, each in expected.items()}, grid)
+                    for quantile, into in zip(forecasts, expected[name], strict=True):
+                        made = quantile[:, series, window] * size
+                        into.append(np.where(np.isnan(made), load, made))
+    stacked = {name: (np.stack(low, axis=1), np.stack(high, axis=1)) for name, (low, high) in expected.items()}
+    return Traffic(np.array(loads), stacked, grid)
 
 
 def cluster_for(load: Array, rng: np.random.Generator) -> Cluster:
@@ -153,8 +156,12 @@ def run(traffic: Traffic, cluster: Cluster, forecast: str | None, settings: Sett
         world.copy()
         if forecast is None:
             continue
-        median = load[None] if forecast == "now" else traffic.expected[forecast][..., step]
-        resources = {Goal.NETWORK: Resource(median, load, cluster.capacity)}
+        if forecast == "now":
+            expected = Expected(load[None], 1.1 * load[None])
+        else:
+            median, upper = traffic.expected[forecast]
+            expected = Expected(median[..., step], upper[..., step])
+        resources = {Goal.NETWORK: Resource(expected, load, cluster.capacity)}
         plan = balancer.plan(float(step * step_seconds), world.planned, resources, len(world.under_way))
         for move in plan.moves:
             world.move(step, move)

@@ -39,7 +39,7 @@ QUICK: Final = Effort((0.6,), 15_000, 80)
 
 @dataclass(frozen=True, slots=True)
 class Rolled:
-    """All of a trace's forecasts from the first origin on; arrays are `[horizon, series, step]`, the step they were made at."""
+    """All of a trace's forecasts from the first origin on; arrays are `[horizon, series, step]`: when made."""
 
     first: int
     median: Array
@@ -76,7 +76,7 @@ def roll(trace: Trace, effort: Effort) -> Rolled:
     first = origins[0]
     simple = np.full((len(horizons), len(Kind), series, steps), np.nan)
     median, spread = np.full(actual.shape, np.nan), np.zeros(actual.shape)
-    scale = np.ones((series, steps))
+    scale = np.full((series, steps), np.nan)
     learnt = []
     for origin, end in zip(origins, [*origins[1:], steps], strict=True):
         tuning = past.tuning(origin)

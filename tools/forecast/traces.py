@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import csv
 import gzip
+import io
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final, cast
 
 import numpy as np
 
@@ -67,12 +68,15 @@ def _rows(file: Path) -> tuple[dict[str, Array], int]:
 
 
 def _lines(file: Path) -> Iterator[list[str]]:
-    opened = gzip.open(file, "rt", errors="replace") if file.suffix == ".gz" else file.open(errors="replace")
-    with opened as text:
+    with file.open("rb") as raw, io.TextIOWrapper(_unpacked(raw, file), errors="replace") as text:
         try:
             yield from csv.reader(line.replace("\0", "") for line in text)
         except (csv.Error, EOFError, OSError):
             return  # a file that breaks off: what came before it counts
+
+
+def _unpacked(raw: BinaryIO, file: Path) -> BinaryIO:
+    return cast("BinaryIO", gzip.GzipFile(fileobj=raw)) if file.suffix == ".gz" else raw
 
 
 def _families(name: str, rows: dict[str, Array], bad: int) -> list[Family]:

@@ -14,15 +14,24 @@ from sprawl.intelligence.foresight.grid import Array, Integers, Mask
 
 @dataclass(frozen=True, slots=True)
 class Candidates:
-    """Of each the partition, where to, and the part of the partition's load that goes with it."""
+    """Of each the partition, where to, and the part of the partition's load that goes with it.
+
+    `square`: by how much the square of a node's part changes.
+    """
 
     what: What
     partitions: Integers
     targets: Integers
     share: Array
+    square: Array
 
     def where(self, allowed: Mask) -> Candidates:
-        return Candidates(self.what, self.partitions[allowed], self.targets[allowed], self.share[allowed])
+        return Candidates(
+            self.what, self.partitions[allowed], self.targets[allowed], self.share[allowed], self.square[allowed]
+        )
+
+    def only(self, number: int) -> Candidates:
+        return self.where(np.arange(len(self.partitions)) == number)
 
 
 Finder = Callable[[Cluster, int], Candidates]
@@ -34,7 +43,8 @@ def leader_moves(cluster: Cluster, source: int) -> Candidates:
     places = cluster.replicas[led]
     fit = cluster.in_sync[led] & (places != NOBODY) & (places != source) & cluster.alive[places]
     rows, columns = np.nonzero(fit)
-    return Candidates(What.LEADER, led[rows], places[rows, columns], np.full(len(rows), 1 - FOLLOWER))
+    eased, parted = np.full(len(rows), 1 - FOLLOWER), np.full(len(rows), 1 - FOLLOWER**2)
+    return Candidates(What.LEADER, led[rows], places[rows, columns], eased, parted)
 
 
 def replica_moves(disk_limit: float) -> Finder:
@@ -52,6 +62,6 @@ def replica_moves(disk_limit: float) -> Finder:
                 fit &= (cluster.racks != cluster.racks[there]) | (there == source) | (there == NOBODY)
         rows, targets = np.nonzero(fit)
         share = np.where(cluster.leader[held[rows]] == source, 1.0, FOLLOWER)
-        return Candidates(What.REPLICA, held[rows], targets, share)
+        return Candidates(What.REPLICA, held[rows], targets, share, share**2)
 
     return find

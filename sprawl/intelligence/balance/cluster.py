@@ -52,7 +52,8 @@ class Cluster:
     def stored(self) -> Array:
         """`[node]`: bytes."""
         rows, places = np.nonzero(self.replicas != NOBODY)
-        return np.bincount(self.replicas[rows, places], self.disk[rows], len(self.capacity))
+        held: Array = np.bincount(self.replicas[rows, places], self.disk[rows], len(self.capacity)).astype(np.float64)
+        return held
 
     def with_leader(self, partition: int, node: int) -> Cluster:
         leader = self.leader.copy()

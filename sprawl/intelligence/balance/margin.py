@@ -1,9 +1,9 @@
-"""By how much nodes carry more than was expected of them, nine times in ten at most.
+"""How many doubts of a node's forecast it takes until it carries more than that only one time in ten.
 
-What the partitions of one node do cancels out in part, and in part does not; adding their upper quantiles would see
-every partition at its worst at once, and move what need not be moved. So the forecast of nodes is judged as nodes:
-the sum of the medians, and what the busier half of the nodes then carried. One number a horizon, learnt as
-`foresight.conformal` does. In: what was expected of the nodes, and what came. Out: the share to add to the medians.
+The doubts of partitions are calibrated one by one (`foresight.conformal`); those of their sums are not, and neither is
+the load of the last step where that stands in for a forecast. So the forecasts of nodes are judged as nodes, the busier
+half of them, as `foresight.conformal` does it: one number a horizon. In: what was expected of the partitions, and what
+came. Out: the number of doubts to add to a node's median.
 """
 
 from __future__ import annotations
@@ -14,12 +14,13 @@ from typing import Final
 
 import numpy as np
 
+from sprawl.intelligence.balance.projection import Expected, Sums
 from sprawl.intelligence.foresight.grid import Array
 from sprawl.intelligence.foresight.trees import UPPER
 
-_FIRST: Final = 0.1
-_PACE: Final = 0.01
-_MOST: Final = 0.5
+_PACE: Final = 0.05
+_LEAST: Final = -1.0
+_MOST: Final = 4.0
 _BUSY: Final = 0.5
 
 
@@ -27,11 +28,11 @@ class Margin:
     def __init__(self, horizons: Sequence[int]) -> None:
         """`horizons` in steps: how long after a forecast it can be judged."""
         self._horizons = tuple(horizons)
-        self._past: deque[Array] = deque(maxlen=max(horizons) + 1)
-        self.share = np.full(len(self._horizons), _FIRST)
+        self._past: deque[Expected] = deque(maxlen=max(horizons) + 1)
+        self.doubts = np.ones(len(self._horizons))
 
-    def learn(self, load: Array, shares: Array, median: Array) -> None:
-        """One step: the partitions' `load` `[partition]` now, who carries it now, and the new medians.
+    def learn(self, load: Array, shares: Array, expected: Expected) -> None:
+        """One step: the partitions' `load` `[partition]` now, who carries it now, and what is expected next.
 
         Judged by who carries what now, so that a move in between is not taken for an error.
         """
@@ -39,10 +40,11 @@ class Margin:
         for number, horizon in enumerate(self._horizons):
             if len(self._past) < horizon:
                 continue
-            expected = self._past[-horizon][number] @ shares
-            busy = (expected >= np.quantile(expected, _BUSY)) & (expected > 0)
+            sums = Sums.of(self._past[-horizon], shares)
+            median, spread = sums.median[number], sums.spread()[number]
+            busy = (median >= np.quantile(median, _BUSY)) & (spread > 0)
             if busy.any():
-                above = np.mean(carried[busy] > expected[busy] * (1 + self.share[number]))
-                self.share[number] += _PACE * (above - (1 - UPPER))
-        self.share = np.clip(self.share, 0.0, _MOST)
-        self._past.append(median)
+                above = np.mean(carried[busy] > median[busy] + self.doubts[number] * spread[busy])
+                self.doubts[number] += _PACE * (above - (1 - UPPER))
+        self.doubts = np.clip(self.doubts, _LEAST, _MOST)
+        self._past.append(expected)

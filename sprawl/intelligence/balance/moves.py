@@ -31,12 +31,12 @@ class Move:
     source: int
     target: int
     goal: Goal
-    minutes: int
+    minutes: int = 0
     """For when it is made: the worst horizon; 0 if for what is now."""
-    before: float
+    before: float = 0.0
     """How full the source would be without the move, in nine of ten cases at most; 1 is its capacity."""
-    after: float
-    target_after: float
+    after: float = 0.0
+    target_after: float = 0.0
     copied: float = 0.0
     """Bytes."""
 

@@ -1,10 +1,10 @@
 """When to move what: few moves, cheap ones first, before it hurts, and none that is regretted.
 
-Theory of operation. Every step the medians of all partitions are added up for each node and widened by the margin
-(`margin`), which makes them loads that are exceeded one time in ten. Where that is beyond the limit at any horizon,
-the leader whose move eases most is moved to the in-sync replica where it eases most, and again, until nothing is
-gained or the budget is spent. Replicas are copied only for what leaders could not ease, for a gain that is worth the
-bytes, few at a time.
+Theory of operation. What the partitions are expected to carry is added up for each node (`projection`) and widened by
+a margin (`margin`), which makes them loads that are exceeded one time in ten. Where that is beyond the limit at any
+horizon, the leader whose move eases most is moved to the in-sync replica where it eases most, and again, until
+nothing is gained or the budget is spent. Replicas are copied only for what leaders could not ease, for a gain that is
+worth the bytes, few at a time.
 
 Hysteresis: a move must gain at least so much; a partition rests after a move; it does not return within the hour to
 the node that it left. Nothing moves while anything is under-replicated: then the copies have precedence, and a
@@ -15,13 +15,13 @@ worsen one before it.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import numpy as np
 
 from sprawl.intelligence.balance.candidates import Candidates, Finder, leader_moves, replica_moves
-from sprawl.intelligence.balance.cluster import FOLLOWER, Cluster
+from sprawl.intelligence.balance.cluster import Cluster
 from sprawl.intelligence.balance.housekeeping import (
     disk_move,
     leader_count_candidates,
@@ -31,7 +31,7 @@ from sprawl.intelligence.balance.housekeeping import (
 from sprawl.intelligence.balance.ledger import Ledger
 from sprawl.intelligence.balance.margin import Margin
 from sprawl.intelligence.balance.moves import Goal, Held, Move, Plan, What
-from sprawl.intelligence.balance.projection import Projection
+from sprawl.intelligence.balance.projection import Expected, Projection
 from sprawl.intelligence.foresight.grid import Array
 
 
@@ -71,8 +71,7 @@ class Settings:
 class Resource:
     """One thing that nodes can run out of."""
 
-    median: Array
-    """[horizon, partition]: what leading it is expected to use."""
+    expected: Expected
     load: Array
     """[partition]: what leading it uses now."""
     capacity: Array
@@ -94,7 +93,7 @@ class Balancer:
         """What to do now. The moves of the plan count as made; `under_way`: replicas that are being copied already."""
         for goal, resource in resources.items():
             margin = self._margins.setdefault(goal, Margin(self._steps))
-            margin.learn(resource.load, cluster.shares(), resource.median)
+            margin.learn(resource.load, cluster.shares(), resource.expected)
         draft = _Draft(
             now, cluster, {goal: self._projection(goal, cluster, resources[goal]) for goal in sorted(resources)}
         )
@@ -114,8 +113,8 @@ class Balancer:
         return Plan(tuple(draft.moves), worst=worst)
 
     def _projection(self, goal: Goal, cluster: Cluster, resource: Resource) -> Projection:
-        weights, margin = np.array(self._settings.weights), self._margins[goal].share
-        return Projection(cluster, resource.capacity, resource.median, margin, weights, self._settings.limit)
+        weights, margin = np.array(self._settings.weights), self._margins[goal].doubts
+        return Projection(cluster, resource.capacity, resource.expected, margin, weights, self._settings.limit)
 
     def _put_right(self, draft: _Draft) -> bool:
         """Racks, then disks."""
@@ -123,7 +122,10 @@ class Balancer:
         for find in (rack_move, disk_move):
             move = find(draft.cluster, self._settings.disk_limit, resting)
             if move is not None:
-                return self._make(draft, move, 1.0 if draft.cluster.leader[move.partition] == move.source else FOLLOWER)
+                found = self._replica_moves(draft.cluster, move.source)
+                same = (found.partitions == move.partition) & (found.targets == move.target)
+                self._make(draft, move, found.where(same))
+                return True
         return False
 
     def _ease(self, draft: _Draft, goal: Goal, find: Finder, price: Price) -> bool:
@@ -146,27 +148,20 @@ class Balancer:
         if best is None:
             return False
         _, found, source, first = best
-        partition, target, share = int(found.partitions[first]), int(found.targets[first]), float(found.share[first])
-        horizon = int(projection.fullness()[:, source].argmax())
-        before = projection.fullness()[horizon, source]
-        projection.move(partition, source, target, share)
+        one, horizon = found.only(first), int(projection.fullness()[:, source].argmax())
+        target = int(one.targets[0])
+        before = float(projection.fullness()[horizon, source])
+        move = Move(found.what, int(one.partitions[0]), source, target, goal, self._minutes[horizon], before)
+        self._make(draft, move, one)
         after, there = projection.fullness()[horizon, [source, target]]
-        projection.move(partition, target, source, share)
-        size = float(draft.cluster.disk[partition]) if found.what is What.REPLICA else 0.0
-        minutes = self._minutes[horizon]
-        return self._make(
-            draft,
-            Move(found.what, partition, source, target, goal, minutes, float(before), float(after), float(there), size),
-            share,
-        )
+        draft.moves[-1] = replace(move, after=float(after), target_after=float(there), copied=_size(draft, one))
+        return True
 
     def _gains(self, draft: _Draft, goal: Goal, source: int, found: Candidates) -> Array:
-        sources = np.full(len(found.partitions), source)
-        gains = draft.projections[goal].gains(found.partitions, sources, found.targets, found.share)
+        gains = draft.projections[goal].gains(source, found)
         for earlier, other in draft.projections.items():
             if earlier < goal:
-                worse = other.gains(found.partitions, sources, found.targets, found.share) < -_NOTHING
-                gains = np.where(worse, -np.inf, gains)
+                gains = np.where(other.gains(source, found) < -_NOTHING, -np.inf, gains)
         return gains
 
     def _even_out(self, draft: _Draft, copies: int) -> None:
@@ -179,26 +174,23 @@ class Balancer:
                 continue
             source, found = each
             found = found.where(self._ledger.allowed(draft.now, found.partitions, found.targets))
-            calm = [first for first in range(len(found.partitions)) if self._stays_calm(draft, source, found, first)]
-            if calm:
-                partition, target = int(found.partitions[calm[0]]), int(found.targets[calm[0]])
-                size = float(draft.cluster.disk[partition]) if found.what is What.REPLICA else 0.0
-                move = Move(found.what, partition, source, target, goal, 0, 0.0, 0.0, 0.0, size)
-                self._make(draft, move, float(found.share[calm[0]]))
+            calm = np.ones(len(found.partitions), dtype=np.bool_)
+            for projection in draft.projections.values():
+                calm &= projection.gains(source, found) >= -_NOTHING
+            if calm.any():
+                one = found.only(int(calm.argmax()))
+                partition, target = int(one.partitions[0]), int(one.targets[0])
+                move = Move(found.what, partition, source, target, goal, copied=_size(draft, one))
+                self._make(draft, move, one)
                 return
 
-    def _stays_calm(self, draft: _Draft, source: int, found: Candidates, first: int) -> bool:
-        one = found.where(np.arange(len(found.partitions)) == first)
-        sources = np.full(1, source)
-        return all(
-            each.gains(one.partitions, sources, one.targets, one.share)[0] >= -_NOTHING
-            for each in draft.projections.values()
-        )
-
-    def _make(self, draft: _Draft, move: Move, share: float) -> bool:
+    def _make(self, draft: _Draft, move: Move, one: Candidates) -> None:
         self._ledger.write(draft.now, move)
-        draft.make(move, share)
-        return True
+        draft.make(move, one)
+
+
+def _size(draft: _Draft, one: Candidates) -> float:
+    return float(draft.cluster.disk[one.partitions[0]]) if one.what is What.REPLICA else 0.0
 
 
 @dataclass(slots=True)
@@ -226,11 +218,11 @@ class _Draft:
     def copies(self) -> list[Move]:
         return [move for move in self.moves if move.what is What.REPLICA]
 
-    def make(self, move: Move, share: float) -> None:
+    def make(self, move: Move, one: Candidates) -> None:
         self.moves.append(move)
         if move.what is What.LEADER:
             self.cluster = self.cluster.with_leader(move.partition, move.target)
         else:
             self.cluster = self.cluster.with_replica(move.partition, move.source, move.target)
         for projection in self.projections.values():
-            projection.move(move.partition, move.source, move.target, share)
+            projection.move(move.source, one)

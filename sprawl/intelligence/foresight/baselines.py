@@ -84,7 +84,8 @@ class Baselines:
         return np.maximum(np.where(np.isnan(out), last, out), 0.0)
 
     def _ago(self, steps: int) -> Array:
-        return self._past[(self._now - steps) % len(self._past)]
+        row: Array = self._past[(self._now - steps) % len(self._past)]
+        return row
 
 
 def tuned(losses: Array) -> dict[Kind, int]:
@@ -138,4 +139,5 @@ class _HoltWinters:
 
     def expect(self, horizon: int) -> Array:
         damped = _DAMPING * (1 - _DAMPING**horizon) / (1 - _DAMPING)
-        return self._level + damped * self._trend + self._season[(self._place + horizon) % self._day]
+        expected: Array = self._level + damped * self._trend + self._season[(self._place + horizon) % self._day]
+        return expected

@@ -20,6 +20,7 @@ _MEANS: Final = (3, 6, 12, 36)
 _MEDIANS: Final = (5, 15)
 _LINES: Final = (4, 8, 16)
 _DAYS: Final = (1, 2, 3, 7)
+_SPIKE: Final = 40.0
 _LEAST: Final = 12
 """Of a window so many columns must be known for its features to be used."""
 
@@ -43,8 +44,7 @@ def look_back(window: Array, grid: Grid) -> Recent:
     now = window[:, -1]
     level = _mean(window[:, -6:])
     typical = _mean(day)
-    steps = np.abs(np.diff(day, axis=1))
-    scale = 0.5 * _mean(steps) + 0.5 * _mean(np.abs(np.diff(hours, axis=1))) + 0.01 * typical + 1e-9
+    scale = 0.5 * _usual(np.diff(day, axis=1)) + 0.5 * _usual(np.diff(hours, axis=1)) + 0.01 * _usual(day) + 1e-9
     columns = [now, *(window[:, -1 - lag] for lag in _LAGS)]
     columns += [_mean(window[:, -width:]) for width in _MEANS]
     columns += [np.median(window[:, -width:], axis=1) for width in _MEDIANS]
@@ -130,26 +130,38 @@ def names(simple: int) -> list[str]:
 
 
 def usable(window: Array) -> Mask:
-    return ~np.isnan(window[:, -_LEAST:]).any(axis=1)
+    usable: Mask = np.all(~np.isnan(window[:, -_LEAST:]), axis=1)
+    return usable
 
 
 def _at(window: Array, steps: int) -> Array:
     """The value so many steps ago."""
-    return window[:, -1 - steps]
+    value: Array = window[:, -1 - steps]
+    return value
 
 
 def _around(window: Array, steps: int) -> Array:
     """The mean of three values about so many steps ago, none of them from the future."""
     last = max(0, steps - 1)
-    return window[:, -1 - steps - 1 : window.shape[1] - last].mean(axis=1)
+    mean: Array = window[:, -1 - steps - 1 : window.shape[1] - last].mean(axis=1)
+    return mean
 
 
 def _mean(part: Array) -> Array:
     """Of what is known; NaN stands only at the front of a window, where the series had not begun."""
     known = ~np.isnan(part)
-    return np.where(known, part, 0.0).sum(axis=1) / np.maximum(known.sum(axis=1), 1)
+    mean: Array = np.where(known, part, 0.0).sum(axis=1) / np.maximum(known.sum(axis=1), 1)
+    return mean
+
+
+def _usual(part: Array) -> Array:
+    """How large values usually are: their mean, in which no spike counts for more than `_SPIKE` times a robust mean."""
+    sizes = np.abs(part)
+    robust = _mean(np.sqrt(sizes)) ** 2
+    return _mean(np.minimum(sizes, _SPIKE * robust[:, None]))
 
 
 def _slope(points: Array) -> Array:
     x = np.arange(points.shape[1]) - (points.shape[1] - 1) / 2
-    return points @ x / (x @ x)
+    slope: Array = points @ x / (x @ x)
+    return slope

@@ -31,7 +31,8 @@ class SeriesRings:
 
     def silent(self, steps: int) -> Mask:
         """The series of which nothing is known for more than so many steps."""
-        return (self._silent > steps) | np.isnan(self._last)
+        silent: Mask = (self._silent > steps) | np.isnan(self._last)
+        return silent
 
 
 def filled(values: Array) -> Array:

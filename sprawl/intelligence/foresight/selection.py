@@ -35,7 +35,7 @@ class Selection:
         self._weight = np.zeros((horizons, series))
 
     def learn(self, horizon: int, baselines: Array, model: Array, came: Array) -> None:
-        """`baselines` `[baseline, series]` and `model` `[series]` were expected of now, `came` was counted; NaN: unknown."""
+        """`baselines` `[baseline, series]` and `model` `[series]` were expected of now, `came` came; NaN: unknown."""
         known = ~(np.isnan(came) | np.isnan(baselines).any(axis=0))
         rivals = known & ~np.isnan(model)
         best = np.take_along_axis(baselines, self.best(horizon)[None], axis=0)[0]
@@ -46,14 +46,17 @@ class Selection:
 
     def best(self, horizon: int) -> Integers:
         """Of each series the number of the baseline that erred least lately."""
-        return self._baselines[horizon].argmin(axis=0)
+        best: Integers = self._baselines[horizon].argmin(axis=0)
+        return best
 
     def sources(self, horizon: int) -> Integers:
         """The `Source` to follow for each series, if there is a model."""
         weight = np.maximum(self._weight[horizon], 1e-9)
         usual = self._sources[horizon, Source.BASELINE] / weight
         usual = np.where(usual > 0, usual, 1.0)
-        return (self._sources[horizon] + self._credit * np.array(_CREDIT)[:, None] * usual).argmin(axis=0)
+        errors = self._sources[horizon] + self._credit * np.array(_CREDIT)[:, None] * usual
+        sources: Integers = errors.argmin(axis=0)
+        return sources
 
     def _fade(self, errors: Array, latest: Array, known: Mask) -> None:
         errors[...] = np.where(known, self._keep * errors + latest, errors)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -99,7 +99,7 @@ def learn(horizons: Sequence[Rows], rounds: int) -> Trees:
     return Trees(boosters)
 
 
-def _library() -> lightgbm:  # type: ignore[valid-type]
+def _library() -> Any:
     try:
         import lightgbm
     except (ImportError, OSError) as error:
