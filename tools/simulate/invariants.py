@@ -6,6 +6,8 @@ broken:
 - at most one leader per partition and leader epoch, in the metadata and on the nodes;
 - a high watermark never goes back while a node lives;
 - at most one leader of the quorum per quorum epoch, and one metadata log: the same offset, the same epoch and content;
+- a node's quorum epoch never goes back, and it votes once in each;
+- who is in sync or eligible has everything committed, and what a log calls durable is on the disk;
 - what is committed is the same everywhere: of two replicas that say an offset is committed, both have the same batch.
 """
 
@@ -19,8 +21,10 @@ from uuid import UUID
 from sprawl.partitions.partition import Partition
 from sprawl.quorum.identifiers import uuid_of
 from sprawl.quorum.image import MetadataImage
-from sprawl.quorum.raft import Role
+from sprawl.quorum.raft import Raft, Role
+from sprawl.quorum.state import NOBODY
 from sprawl.quorum.voter_care import wanted_size
+from sprawl.quorum.voters import ReplicaKey
 from sprawl_protocol.errors import ApiError
 from sprawl_protocol.records import headers
 from tools.simulate.cluster import Member, SimulatedCluster
@@ -41,6 +45,9 @@ class Invariants:
         self._quorum_leaders: dict[int, int] = {}
         self._metadata: dict[int, tuple[int, int]] = {}
         """Metadata offset to its epoch and the checksum of the image there."""
+        self._votes: dict[ReplicaKey, tuple[int, int]] = {}
+        """Quorum epoch, and who was voted for in it."""
+        self._committed: dict[_Key, int] = {}
         self._watermarks: dict[Partition, int] = {}
         self._images: dict[int, MetadataImage] = {}
         self._newest = -1
@@ -59,19 +66,69 @@ class Invariants:
             self._look_at_image(member, parts.quorum.image)
             for partition in parts.partitions:
                 self._look_at_watermark(member, partition)
+                self._look_at_disk(member, partition)
                 if partition.leading:
                     key = (partition.topic_id, partition.index)
                     self._led_by(key, partition.leader_epoch, member.node_id, partition.topic)
+
+        self._look_at_committed()
 
     def _look_at_quorum(self, member: Member) -> None:
         assert member.node is not None
         assert member.node.parts is not None
         replica = member.node.parts.quorum._replica
-        if replica.started and replica.raft.role is Role.LEADER:
+        if not replica.started:
+            return
+        self._look_at_vote(member, replica.me, replica.raft)
+        if replica.raft.role is Role.LEADER:
             epoch = replica.raft.epoch
             known = self._quorum_leaders.setdefault(epoch, member.node_id)
             if known != member.node_id:
                 raise InvariantError(f"nodes {known} and {member.node_id} both lead the quorum in epoch {epoch}")
+
+    def _look_at_vote(self, member: Member, me: ReplicaKey, raft: Raft) -> None:
+        epoch, voted = self._votes.get(me, (0, NOBODY))
+        if raft.epoch < epoch:
+            raise InvariantError(f"node {member.node_id} was in quorum epoch {epoch}, and is in {raft.epoch}")
+        if raft.epoch == epoch and voted not in (NOBODY, raft.state.voted_id):
+            raise InvariantError(
+                f"node {member.node_id} voted for {voted} in epoch {epoch}, then for {raft.state.voted_id}"
+            )
+        self._votes[me] = (raft.epoch, raft.state.voted_id)
+
+    def _look_at_committed(self) -> None:
+        """Who is in sync, or eligible to lead, has everything committed, and has it on the disk."""
+        image = self.newest_image()
+        for topic in image.topics.values() if image is not None else ():
+            for each in topic.partitions:
+                here = self.partitions((topic.id, each.index))
+                for partition in here.values():
+                    if partition.leading:
+                        mark = self._committed.get((topic.id, each.index), 0)
+                        self._committed[topic.id, each.index] = max(mark, partition.high_watermark)
+                committed = self._committed.get((topic.id, each.index), 0)
+                for node in {*each.isr, *each.eligible_leader_replicas} & here.keys():
+                    log = here[node].log
+                    if log.damaged or log.failed or log.durable_offset >= committed:
+                        continue
+                    raise InvariantError(
+                        f"{here[node]} is committed up to {committed}; node {node} counts as having that, and has "
+                        f"{log.durable_offset}"
+                    )
+
+    def _look_at_disk(self, member: Member, partition: Partition) -> None:
+        log = partition.log
+        if log.failed or log.damaged or log.durable_offset < log.written_offset or log._cutting:
+            return
+        active = log.segments.active
+        if not member.machine.disk.names.exists(active.file.path):
+            return
+        inode = member.machine.disk.names.get(active.file.path)
+        if inode.stable < active.size:
+            raise InvariantError(
+                f"{partition} on node {member.node_id} calls offset {log.durable_offset} durable: of {active.size} "
+                f"bytes only {inode.stable} are on the disk"
+            )
 
     def _look_at_image(self, member: Member, image: MetadataImage) -> None:
         if self._images.get(member.node_id) is image or image.offset < 0:
