@@ -28,5 +28,9 @@ class Coordinators:
         if topic is None or partition >= len(topic.partitions):
             return None
         leader = topic.partitions[partition].leader
-        address = self._endpoints.reachable(context).get(leader)
-        return None if address is None else Node(leader, address.host, address.port)
+        routes = self._endpoints.routes(context)
+        shown = routes.shown_as(leader)
+        if shown is None:
+            return None
+        address = routes.shown[shown]
+        return Node(shown, address.host, address.port)

@@ -18,7 +18,7 @@ from sprawl.handlers.topics import Settled
 from sprawl.quorum.image import INTERNAL_TOPICS, METADATA_TOPIC, MetadataImage, PartitionImage, TopicImage
 from sprawl.quorum.names import is_topic_name
 from sprawl.quorum.topic_changes import NewTopic
-from sprawl.routing.endpoints import Address, Endpoints
+from sprawl.routing.endpoints import Address, Endpoints, Routes
 from sprawl.security.access import (
     CLUSTER,
     NO_OPERATIONS_ASKED,
@@ -109,17 +109,17 @@ class MetadataHandlers:
         return MetadataResponse(
             brokers=[
                 MetadataResponseBroker(node_id=id_, host=at.host, port=at.port, rack=image.brokers[id_].rack)
-                for id_, at in view.reachable.items()
+                for id_, at in view.routes.shown.items()
             ],
             cluster_id=image.cluster_id,
-            controller_id=controller_for_clients(image, view.reachable),
+            controller_id=controller_for_clients(image, view.routes.shown),
             topics=topics,
             cluster_authorized_operations=self._cluster_operations(context, request),
         )
 
     def _view(self, context: RequestContext) -> _View:
         image = self._image()
-        return _View(image, self._endpoints.reachable(context), context.api_version)
+        return _View(image, self._endpoints.routes(context), context.api_version)
 
     def _one(
         self, context: RequestContext, view: _View, asked: MetadataRequestTopic, refused: Mapping[str, ErrorCode]
@@ -263,8 +263,12 @@ class _View:
     """What one answer is made from: an image, and the brokers that this client can reach."""
 
     image: MetadataImage
-    reachable: Mapping[int, Address]
+    routes: Routes
     version: int
+
+    @property
+    def reachable(self) -> Mapping[int, Address]:
+        return self.routes.reachable
 
     def offline(self, partition: PartitionImage) -> list[int]:
         return [each for each in partition.replicas if each not in self.reachable]
@@ -281,9 +285,9 @@ def _found(view: _View, found: TopicImage) -> MetadataResponseTopic:
 
 def _partition(view: _View, partition: PartitionImage) -> MetadataResponsePartition:
     error = ErrorCode.NONE
-    leader = partition.leader
-    if leader not in view.reachable:
-        leads = view.image.brokers.get(leader)
+    leader = view.routes.shown_as(partition.leader)
+    if leader is None:
+        leads = view.image.brokers.get(partition.leader)
         error = ErrorCode.LEADER_NOT_AVAILABLE
         if leads is not None and not leads.fenced and view.version >= _LISTENER_ERRORS_SINCE:
             error = ErrorCode.LISTENER_NOT_FOUND

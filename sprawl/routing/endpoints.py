@@ -4,6 +4,10 @@ In: the brokers of the image, and how the client came in. Out: host and port by 
 in Kafka: what the broker advertises for the client's own listener; brokers without such a listener cannot be reached
 from there. With `any`: one address for all of them, the one that this node advertises, or else the one the client came
 through; whatever node it then reaches answers for all.
+
+With `any`, clients route by one broker alone: several clients (librdkafka up to 2.0, kafkajs) keep one broker per
+address, and would look for the others for ever. It is the registered one with the least id, alive or not: it answers
+through whatever node the client reaches, and its id stays while leaders come and go.
 """
 
 from __future__ import annotations
@@ -19,6 +23,22 @@ from sprawl.quorum.image import BrokerImage, MetadataImage
 class Address:
     host: str
     port: int
+
+
+@dataclass(frozen=True, slots=True)
+class Routes:
+    reachable: Mapping[int, Address]
+    """The brokers that can be reached, whatever they are called to the client."""
+    shown: Mapping[int, Address]
+    """The brokers that the client is told."""
+    face: int | None
+    """The one that stands for all of them, if one does."""
+
+    def shown_as(self, broker: int) -> int | None:
+        """The id of a broker to the client; None if it cannot be reached."""
+        if broker not in self.reachable:
+            return None
+        return broker if self.face is None else self.face
 
 
 class Entrance(Protocol):
@@ -51,6 +71,14 @@ class Endpoints:
             if each.name == client.listener:
                 return Address(each.host, each.port)
         return None
+
+    def routes(self, client: Entrance) -> Routes:
+        """What the client shall know of brokers in order to reach their partitions and groups."""
+        reachable = self.reachable(client)
+        if not self._any_node or not reachable:
+            return Routes(reachable, reachable, None)
+        face = min(self._image().brokers)
+        return Routes(reachable, {face: next(iter(reachable.values()))}, face)
 
     def reachable(self, client: Entrance) -> dict[int, Address]:
         """The brokers that the client may go to, by id: not those that are fenced."""
