@@ -56,9 +56,12 @@ FEATURES = (
     "bad input",
     "restart",
     "kill -9",
+    "a cluster, talking to its nodes",
+    "a cluster behind one address",
 )
-#: Folders whose tests are about a server Sprawl talks to, not about a client: they have no row.
-STORES = ("objects",)
+#: Folders whose tests are not about a client: about a server Sprawl talks to, about clusters. They have no row, but for
+#: the tests that name a client themselves: `feature(name, client=folder)`.
+OTHERS = ("objects", "cluster")
 Cell = dict[str, int]
 
 
@@ -72,14 +75,18 @@ class Matrix:
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         for item in items:
-            if HERE not in item.path.parents or item.path.relative_to(HERE).parts[0] in STORES:
+            if HERE not in item.path.parents:
                 continue
             marker = item.get_closest_marker("feature")
+            folder = item.path.relative_to(HERE).parts[0]
+            if folder in OTHERS:
+                if marker is None:
+                    continue
+                folder = marker.kwargs["client"]
             if marker is None or marker.args[0] not in FEATURES:
                 raise pytest.UsageError(
                     f"{item.nodeid} needs @pytest.mark.feature with a name from compat_tests/matrix.py"
                 )
-            folder = item.path.relative_to(HERE).parts[0]
             # Clients leave sockets and event loops to the garbage collector; that is their matter.
             item.add_marker(pytest.mark.filterwarnings("ignore"))
             item.user_properties += [("client", folder), ("feature", marker.args[0])]

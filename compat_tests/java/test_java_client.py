@@ -2,37 +2,23 @@
 
 from __future__ import annotations
 
-import shutil
-import subprocess
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
+from compat_tests.java.building import build
 from compat_tests.programs import Scenario, caller
-from tools.bench.kafka_dist import obtain
-
-SOURCE = Path(__file__).with_name("program") / "Scenarios.java"
 
 
 @pytest.fixture(scope="session")
-def classes(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    javac = shutil.which("javac")
-    assert javac is not None, "the folder is skipped without a compiler"
-    where = tmp_path_factory.mktemp("classes")
-    command = [javac, "-nowarn", "-cp", obtain().classpath, "-d", str(where), str(SOURCE)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return where
+def program(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    return build(tmp_path_factory.mktemp("classes"))
 
 
 @pytest.fixture
-def scenario(classes: Path, bootstrap: str, new_name: Callable[[], str]) -> Scenario:
+def scenario(program: list[str], bootstrap: str, new_name: Callable[[], str]) -> Scenario:
     """Runs a scenario on a topic (and group) name of its own."""
-    dist = obtain()
-    command = dist.command("Scenarios")
-    command[command.index("-cp") + 1] = f"{classes}:{dist.classpath}"
-    return caller(command, bootstrap, new_name)
+    return caller(program, bootstrap, new_name)
 
 
 @pytest.mark.feature("produce and consume")

@@ -2,31 +2,17 @@
 
 from __future__ import annotations
 
-import shutil
-import subprocess
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
+from compat_tests.node.building import build
 from compat_tests.programs import Scenario, caller
-
-HERE = Path(__file__).resolve().parent
 
 
 @pytest.fixture(scope="session")
 def program(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
-    npm = shutil.which("npm")
-    if npm is None:
-        pytest.skip("npm is not installed")
-    where = tmp_path_factory.mktemp("node")
-    for source in (HERE / "package.json", HERE / "program" / "scenarios.js"):
-        shutil.copy(source, where)
-    command = [npm, "install", "--no-audit", "--no-fund", "--no-package-lock"]
-    done = subprocess.run(command, cwd=where, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        pytest.skip(f"npm could not get kafkajs: {done.stderr.splitlines()[-1:]}")
-    return ["node", str(where / "scenarios.js")]
+    return build(tmp_path_factory.mktemp("node"))
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ import (
 	"math/rand"
 	"os"
 	"sort"
+	"strconv"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -62,7 +63,16 @@ func admin() *kadm.Client { return kadm.NewClient(client()) }
 func create(ctx context.Context, partitions int32, settings map[string]*string) {
 	a := admin()
 	defer a.Close()
-	must(a.CreateTopic(ctx, partitions, 1, settings, topic))
+	must(a.CreateTopic(ctx, partitions, replicas(), settings, topic))
+}
+
+// replicas is how many a topic gets: REPLICAS, or 1.
+func replicas() int16 {
+	count, err := strconv.ParseInt(os.Getenv("REPLICAS"), 10, 16)
+	if err != nil {
+		return 1
+	}
+	return int16(count)
 }
 
 func text(value string) *string { return &value }

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"math/rand"
 	"os"
+	"strconv"
 	"sync"
 	"time"
 
@@ -63,8 +64,17 @@ func admin() sarama.ClusterAdmin {
 func create(partitions int32, entries map[string]*string) {
 	a := admin()
 	defer a.Close()
-	err := a.CreateTopic(topic, &sarama.TopicDetail{NumPartitions: partitions, ReplicationFactor: 1, ConfigEntries: entries}, false)
+	err := a.CreateTopic(topic, &sarama.TopicDetail{NumPartitions: partitions, ReplicationFactor: replicas(), ConfigEntries: entries}, false)
 	check(err == nil, "%v", err)
+}
+
+// replicas is how many a topic gets: REPLICAS, or 1.
+func replicas() int16 {
+	count, err := strconv.ParseInt(os.Getenv("REPLICAS"), 10, 16)
+	if err != nil {
+		return 1
+	}
+	return int16(count)
 }
 
 func text(value string) *string { return &value }

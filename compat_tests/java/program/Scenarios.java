@@ -17,6 +17,7 @@ import org.apache.kafka.common.serialization.*;
 public final class Scenarios {
     // An hour ago: no retention finds it old while a scenario runs.
     private static final long LATELY = System.currentTimeMillis() - 3_600_000;
+    private static final short REPLICAS = Short.parseShort(System.getenv().getOrDefault("REPLICAS", "1"));
     private static String bootstrap;
     private static String topic;
 
@@ -426,7 +427,7 @@ public final class Scenarios {
 
     static void create(int partitions, Map<String, String> settings) throws Exception {
         try (var admin = admin()) {
-            admin.createTopics(List.of(new NewTopic(topic, partitions, (short) 1).configs(settings))).all().get();
+            admin.createTopics(List.of(new NewTopic(topic, partitions, REPLICAS).configs(settings))).all().get();
         }
     }
 

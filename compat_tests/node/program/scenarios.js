@@ -7,10 +7,11 @@ const { Kafka, CompressionTypes, ConfigResourceTypes, logLevel } = require("kafk
 const [bootstrap, wanted, topic, option] = process.argv.slice(2);
 const kafka = new Kafka({ brokers: [bootstrap], logLevel: logLevel.NOTHING, retry: { initialRetryTime: 50, retries: 8 } });
 const admin = kafka.admin();
+const replicationFactor = Number(process.env.REPLICAS || "1");
 
 async function create(numPartitions, settings = {}) {
   const configEntries = Object.entries(settings).map(([name, value]) => ({ name, value }));
-  await admin.createTopics({ topics: [{ topic, numPartitions, replicationFactor: 1, configEntries }] });
+  await admin.createTopics({ topics: [{ topic, numPartitions, replicationFactor, configEntries }] });
 }
 
 async function send(messages, settings = {}, how = {}) {
