@@ -55,9 +55,6 @@ class Kind(Enum):
     ELECT = "elect"
 
 
-USUAL: Final = tuple(kind for kind in Kind if kind is not Kind.CORRUPTION)
-"""What is drawn from unless other kinds are named. Corruption has to be asked for as long as a replica that was found
-damaged at a start may lead and be in sync."""
 _LONGEST: Final = 8.0
 _SHORTEST: Final = 0.3
 _LEADERS_SHARE: Final = 0.4

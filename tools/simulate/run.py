@@ -24,7 +24,7 @@ from sprawl.runtime.simulated import Simulation
 from tools.simulate.clients import Links, Producer, Seen, check, create, read_whole
 from tools.simulate.cluster import SimulatedCluster
 from tools.simulate.consumers import Committer, Ledger, Reader
-from tools.simulate.faults import USUAL, Fault, Kind, Nemesis, schedule
+from tools.simulate.faults import Fault, Kind, Nemesis, schedule
 from tools.simulate.invariants import Invariants
 
 log = logging.getLogger(__name__)
@@ -33,10 +33,27 @@ TOPIC: Final = "orders"
 _REPLICAS: Final = 3
 _SETTLING: Final = 120.0
 """Virtual seconds after the last fault until all must be well."""
-_LOOK_EVERY: Final = 0.05
 _RESTART_AFTER: Final = 1.0
 """Until a node that stopped by itself is started again, as a service manager would."""
 _QUIET_KINDS: Final = 0.35
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How much goes on in a world, in seconds from one to the next."""
+
+    faults: tuple[float, ...]
+    records: tuple[float, ...]
+    """Of one producer."""
+    commits: float
+    looks: float
+    """At the invariants."""
+
+
+_DENSE: Final = Pace(faults=(0.5, 1.0, 3.0), records=(0.05, 0.1, 0.3), commits=0.5, looks=0.05)
+_CALM: Final = Pace(faults=(5.0, 15.0, 40.0), records=(0.3, 1.0, 3.0), commits=2.0, looks=0.2)
+"""Most clusters are idle most of the time. Some bugs show only then, and an hour of it is soon over."""
+_DENSE_SHARE: Final = 0.4
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +62,7 @@ class Plan:
     seconds: float
     nodes: int
     partitions: int
+    pace: Pace
     pause: float
     """Between two records of one producer."""
     settings: dict[str, str]
@@ -69,7 +87,7 @@ class Outcome:
 def plan(
     seed: int, seconds: float, *, only: Collection[int] | None = None, kinds: Collection[Kind] | None = None
 ) -> Plan:
-    """`only`: the numbers of the faults that are to happen. `kinds`: those that may be drawn; None: the usual ones."""
+    """`only`: the numbers of the faults that are to happen. `kinds`: those that may be drawn; None: any."""
     rng = random.Random(f"plan {seed}")
     nodes = rng.choice([3, 3, 3, 4, 5, 7])
     settings = {
@@ -82,12 +100,13 @@ def plan(
         "log.message.timestamp.after.max.ms": str(10**12),  # clocks jump far
         "min.insync.replicas": "2",  # with 1, the loss of a single disk may be the loss of what was acknowledged
     }
-    allowed = list(USUAL) if kinds is None else sorted(kinds, key=lambda kind: kind.value)
+    pace = _DENSE if rng.random() < _DENSE_SHARE else _CALM
+    allowed = list(Kind) if kinds is None else sorted(kinds, key=lambda kind: kind.value)
     chosen = [kind for kind in allowed if rng.random() > _QUIET_KINDS] or allowed
-    faults = schedule(rng, seconds, chosen, rng.choice([0.5, 1.0, 3.0]))
+    faults = schedule(rng, seconds, chosen, rng.choice(pace.faults))
     if only is not None:
         faults = [fault for number, fault in enumerate(faults) if number in only]
-    return Plan(seed, seconds, nodes, rng.randint(1, 4), rng.choice([0.05, 0.1, 0.3]), settings, tuple(faults))
+    return Plan(seed, seconds, nodes, rng.randint(1, 4), pace, rng.choice(pace.records), settings, tuple(faults))
 
 
 def simulate(plan: Plan) -> Outcome:
@@ -135,7 +154,9 @@ class _Course:
             for index in indexes
         ]
         self._committers = [
-            Committer(self._runtime, Links(self._runtime, self._names), f"group-{index}", TOPIC, index, 0.5)
+            Committer(
+                self._runtime, Links(self._runtime, self._names), f"group-{index}", TOPIC, index, plan.pace.commits
+            )
             for index in range(2)
         ]
 
@@ -177,7 +198,7 @@ class _Course:
     async def _watch(self) -> None:
         while True:
             self._invariants.look()
-            await asyncio.sleep(_LOOK_EVERY)
+            await asyncio.sleep(self._plan.pace.looks)
 
     async def _keep_running(self) -> None:
         while True:
