@@ -32,6 +32,9 @@ from sprawl_protocol.messages import (
     DescribeQuorumRequestTopicData,
     DescribeQuorumResponse,
     DescribeQuorumResponsePartitionData,
+    DescribeTopicPartitionsRequest,
+    DescribeTopicPartitionsResponse,
+    DescribeTopicPartitionsResponsePartition,
     ElectLeadersRequest,
     ElectLeadersResponse,
     IncrementalAlterConfigsRequest,
@@ -40,14 +43,11 @@ from sprawl_protocol.messages import (
     IncrementalAlterConfigsResponse,
     ListPartitionReassignmentsRequest,
     ListPartitionReassignmentsResponse,
-    MetadataRequest,
-    MetadataRequestTopic,
-    MetadataResponse,
-    MetadataResponsePartition,
     ReassignablePartition,
     ReassignableTopic,
     RemoveRaftVoterRequest,
     RemoveRaftVoterResponse,
+    TopicRequest,
     UnregisterBrokerRequest,
     UnregisterBrokerResponse,
 )
@@ -110,11 +110,12 @@ class Operator:
         assert not any(each.error_code for topic in answer.replica_election_results for each in topic.partition_result)
         return sum(len(topic.partition_result) for topic in answer.replica_election_results)
 
-    async def partition(self) -> MetadataResponsePartition:
-        request = MetadataRequest(topics=[MetadataRequestTopic(name=TOPIC)])
-        return (await self.ask(request, MetadataResponse, 12)).topics[0].partitions[0]
+    async def partition(self) -> DescribeTopicPartitionsResponsePartition:
+        """As operators see it: with `routing=any` too it names the true leader."""
+        request = DescribeTopicPartitionsRequest(topics=[TopicRequest(name=TOPIC)])
+        return (await self.ask(request, DescribeTopicPartitionsResponse)).topics[0].partitions[0]
 
-    async def until(self, holds: Callable[[MetadataResponsePartition], bool]) -> None:
+    async def until(self, holds: Callable[[DescribeTopicPartitionsResponsePartition], bool]) -> None:
         while not holds(await self.partition()):
             await asyncio.sleep(0.1)
 

@@ -21,8 +21,8 @@ from uuid import UUID
 from sprawl.partitions.partition import Partition
 from sprawl.quorum.identifiers import uuid_of
 from sprawl.quorum.image import MetadataImage
-from sprawl.quorum.raft import Raft, Role
-from sprawl.quorum.state import NOBODY
+from sprawl.quorum.raft import Role
+from sprawl.quorum.state import NOBODY, QuorumState, state_in
 from sprawl.quorum.voter_care import wanted_size
 from sprawl.quorum.voters import ReplicaKey
 from sprawl_protocol.errors import ApiError
@@ -79,22 +79,21 @@ class Invariants:
         replica = member.node.parts.quorum._replica
         if not replica.started:
             return
-        self._look_at_vote(member, replica.me, replica.raft)
+        self._look_at_vote(member, replica.me, state_in(replica._state))
         if replica.raft.role is Role.LEADER:
             epoch = replica.raft.epoch
             known = self._quorum_leaders.setdefault(epoch, member.node_id)
             if known != member.node_id:
                 raise InvariantError(f"nodes {known} and {member.node_id} both lead the quorum in epoch {epoch}")
 
-    def _look_at_vote(self, member: Member, me: ReplicaKey, raft: Raft) -> None:
+    def _look_at_vote(self, member: Member, me: ReplicaKey, kept: QuorumState) -> None:
+        """What is on the disk: nothing is answered before it is there."""
         epoch, voted = self._votes.get(me, (0, NOBODY))
-        if raft.epoch < epoch:
-            raise InvariantError(f"node {member.node_id} was in quorum epoch {epoch}, and is in {raft.epoch}")
-        if raft.epoch == epoch and voted not in (NOBODY, raft.state.voted_id):
-            raise InvariantError(
-                f"node {member.node_id} voted for {voted} in epoch {epoch}, then for {raft.state.voted_id}"
-            )
-        self._votes[me] = (raft.epoch, raft.state.voted_id)
+        if kept.epoch < epoch:
+            raise InvariantError(f"node {member.node_id} was in quorum epoch {epoch}, and is in {kept.epoch}")
+        if kept.epoch == epoch and voted not in (NOBODY, kept.voted_id):
+            raise InvariantError(f"node {member.node_id} voted for {voted} in epoch {epoch}, then for {kept.voted_id}")
+        self._votes[me] = (kept.epoch, kept.voted_id)
 
     def _look_at_committed(self) -> None:
         """Who is in sync, or eligible to lead, has everything committed, and has it on the disk."""
