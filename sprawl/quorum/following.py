@@ -196,6 +196,7 @@ class Follower:
         except ApiError as problem:
             if replica.log.failure is not None:
                 raise
+            replica.history.truncate(replica.log.end_offset)
             log.warning("the metadata cannot be written at present: %s", problem)
             await self._pause()
 

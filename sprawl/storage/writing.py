@@ -333,12 +333,19 @@ class LogWriter:
                 self._tell_durable()
 
     async def make_stable(self) -> None:
-        """Everything appended so far is on stable storage when this returns. Raises `ApiError`."""
+        """Everything appended so far is on stable storage when this returns. Raises `ApiError`.
+
+        Where the disk was full, what was appended last may have been taken back.
+        """
         self.write_pending()
+        self._refuse_if_unwritten()
         while self._stable_offset < self.written_offset or self._unsynced:
             await asyncio.shield(self.sync_soon())
-            if self.failed is not None:
-                raise ApiError(ErrorCode.KAFKA_STORAGE_ERROR, f"{self}: {self.failed}")
+            self._refuse_if_unwritten()
+
+    def _refuse_if_unwritten(self) -> None:
+        if self.failed is not None or self.full:
+            raise ApiError(ErrorCode.KAFKA_STORAGE_ERROR, f"{self}: {self.failed or _DISK_FULL}")
 
     def _fail(self, reason: str) -> None:
         self.failed = reason

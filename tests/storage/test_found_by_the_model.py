@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from uuid import UUID
 
 import pytest
@@ -9,7 +10,20 @@ import pytest
 from sprawl.runtime.simulated import NodeDownError, SimulatedNode, Simulation
 from sprawl.storage.log import Log
 from sprawl.storage.manager import LogManager
-from tests.storage.conftest import SETTINGS, TOPIC_ID, Disk, Faulty, append, config, eventually, offsets, written
+from sprawl_protocol.errors import ApiError
+from tests.storage.conftest import (
+    SETTINGS,
+    TOPIC_ID,
+    Disk,
+    Faulty,
+    append,
+    broken_disk,
+    config,
+    disk_full,
+    eventually,
+    offsets,
+    written,
+)
 
 QUICK = SETTINGS.__class__(1 << 20, 0, 1, 86_400_000)
 
@@ -104,3 +118,14 @@ def test_deleting_records_before_they_are_synced_does_not_damage_the_log() -> No
     for seed in range(10):
         with Simulation(seed) as world:
             world.run(story(world.node("broker")))
+
+
+@pytest.mark.parametrize("why", [disk_full, broken_disk])
+async def test_what_could_not_be_written_is_not_called_stable(disk: Disk, why: Callable[[], None]) -> None:
+    """A voter of the metadata quorum that believed it told the leader that it had what it had not."""
+    async with disk.log() as log:
+        Faulty(log).appending = why
+        append(log)
+        with pytest.raises(ApiError, match=r"full|cannot write"):
+            await log.make_stable()
+        assert log.durable_offset == 0
