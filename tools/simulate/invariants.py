@@ -4,7 +4,7 @@ In: the nodes of a simulated cluster, looked at again and again. Out: an `Invari
 broken:
 
 - at most one leader per partition and leader epoch, in the metadata and on the nodes;
-- a high watermark never goes back while a node lives;
+- a high watermark never goes back while a node lives, unless the replica is known to have lost its data;
 - at most one leader of the quorum per quorum epoch, and one metadata log: the same offset, the same epoch and content;
 - a node's quorum epoch never goes back, and it votes once in each;
 - who is in sync or eligible has everything committed, and what a log calls durable is on the disk;
@@ -151,6 +151,9 @@ class Invariants:
             raise InvariantError(f"{topic}-{key[1]} has two leaders in epoch {epoch}: nodes {known} and {leader}")
 
     def _look_at_watermark(self, member: Member, partition: Partition) -> None:
+        if partition.lost:  # what was damaged is cut off; nobody counts on it
+            self._watermarks.pop(partition, None)
+            return
         before = self._watermarks.get(partition, 0)
         if partition.high_watermark < before:
             raise InvariantError(
