@@ -1,6 +1,6 @@
 """The `sprawl-admin` command: noun, verb, `-o table|json`, exit codes of `sprawl.admin.session`.
 
-Clusters and topics here; partitions and the quorum in modules of their own.
+Clusters and topics here; brokers, partitions and the quorum in modules of their own.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from sprawl.admin import partition_commands, quorum_commands
+from sprawl.admin import broker_commands, partition_commands, quorum_commands
 from sprawl.admin.options import LOCAL, Bootstrap, Output, OutputOption, Timeout, show, show_rows, target
 from sprawl.admin.session import USAGE, fail, run
 from sprawl.admin.tables import print_json
@@ -25,6 +25,7 @@ app = typer.Typer(
 cluster_app = typer.Typer(help="The cluster as a whole.", no_args_is_help=True)
 topic_app = typer.Typer(help="Topics.", no_args_is_help=True)
 app.add_typer(cluster_app, name="cluster")
+app.add_typer(broker_commands.app, name="broker")
 app.add_typer(topic_app, name="topic")
 app.add_typer(partition_commands.app, name="partition")
 app.add_typer(quorum_commands.app, name="quorum")

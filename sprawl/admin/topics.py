@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from sprawl.admin.layout import layout
 from sprawl.admin.session import RefusedError, Session
 from sprawl_protocol.messages import (
     CreatableTopic,
@@ -19,7 +20,6 @@ from sprawl_protocol.messages import (
     DescribeConfigsResource,
     DescribeConfigsResponse,
     MetadataRequest,
-    MetadataRequestTopic,
     MetadataResponse,
 )
 
@@ -56,23 +56,20 @@ async def list_topics(session: Session, *, internal: bool) -> list[dict[str, Any
 
 async def describe_topic(session: Session, name: str) -> dict[str, Any]:
     """Raises `RefusedError`, `ClientError`."""
-    wanted = MetadataRequest(topics=[MetadataRequestTopic(name=name)], allow_auto_topic_creation=False)
-    (topic,) = (await session.ask(wanted, MetadataResponse)).topics
-    if topic.error_code:
-        raise RefusedError.of(name, topic.error_code, None)
+    placed = await layout(session, name)
     return {
-        "topic": topic.name,
-        "id": str(topic.topic_id),
+        "topic": name,
+        "id": str(placed[0].topic_id),
         "settings": await _settings_of(session, name),
         "partitions": [
             {
-                "partition": partition.partition_index,
-                "leader": partition.leader_id,
-                "epoch": partition.leader_epoch,
-                "replicas": list(partition.replica_nodes),
-                "in_sync": list(partition.isr_nodes),
+                "partition": each.partition,
+                "leader": each.leader,
+                "epoch": each.leader_epoch,
+                "replicas": list(each.replicas),
+                "in_sync": list(each.in_sync),
             }
-            for partition in sorted(topic.partitions, key=lambda partition: partition.partition_index)
+            for each in placed
         ],
     }
 

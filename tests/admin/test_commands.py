@@ -26,6 +26,9 @@ from sprawl_protocol.messages import (
     DescribeConfigsResourceResult,
     DescribeConfigsResponse,
     DescribeConfigsResult,
+    DescribeTopicPartitionsResponse,
+    DescribeTopicPartitionsResponsePartition,
+    DescribeTopicPartitionsResponseTopic,
     MetadataRequest,
     MetadataResponse,
     MetadataResponsePartition,
@@ -52,14 +55,14 @@ class Session:
         return found
 
 
-def topic(name: str, *, internal: bool = False, error: ErrorCode = ErrorCode.NONE) -> MetadataResponseTopic:
+def topic(name: str, *, internal: bool = False) -> MetadataResponseTopic:
     partitions = [
         MetadataResponsePartition(
             partition_index=index, leader_id=1, leader_epoch=3, replica_nodes=[1, 2], isr_nodes=[1]
         )
         for index in (1, 0)
     ]
-    return MetadataResponseTopic(name=name, topic_id=ID, is_internal=internal, partitions=partitions, error_code=error)
+    return MetadataResponseTopic(name=name, topic_id=ID, is_internal=internal, partitions=partitions)
 
 
 async def test_a_cluster_is_described_by_its_brokers() -> None:
@@ -86,8 +89,16 @@ async def test_a_topic_is_described_with_its_own_settings_only() -> None:
         DescribeConfigsResourceResult(name="retention.ms", value="5", config_source=1),
         DescribeConfigsResourceResult(name="segment.ms", value="6", config_source=5),
     ]
+    parts = [
+        DescribeTopicPartitionsResponsePartition(
+            partition_index=index, leader_id=1, leader_epoch=3, replica_nodes=[1, 2], isr_nodes=[1]
+        )
+        for index in (0, 1)
+    ]
     session = Session(
-        MetadataResponse(topics=[topic("a")]),
+        DescribeTopicPartitionsResponse(
+            topics=[DescribeTopicPartitionsResponseTopic(name="a", topic_id=ID, partitions=parts)]
+        ),
         DescribeConfigsResponse(results=[DescribeConfigsResult(resource_name="a", configs=settings)]),
     )
     found = await describe_topic(session, "a")  # type: ignore[arg-type]
@@ -97,7 +108,8 @@ async def test_a_topic_is_described_with_its_own_settings_only() -> None:
 
 
 async def test_an_unknown_topic_is_refused_by_name() -> None:
-    session = Session(MetadataResponse(topics=[topic("a", error=ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)]))
+    unknown = DescribeTopicPartitionsResponseTopic(name="a", error_code=ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
+    session = Session(DescribeTopicPartitionsResponse(topics=[unknown]))
     with pytest.raises(RefusedError, match="a: UNKNOWN_TOPIC_OR_PARTITION"):
         await describe_topic(session, "a")  # type: ignore[arg-type]
 
