@@ -50,7 +50,8 @@ class Invariants:
         self._committed: dict[_Key, int] = {}
         self._watermarks: dict[Partition, int] = {}
         self._images: dict[int, MetadataImage] = {}
-        self._newest = -1
+        self._newest: MetadataImage | None = None
+        """Of all that were ever seen: who has it may be down by now."""
         self.looks = 0
 
     # -- at every look ----------------------------------------------------------------------------------------------
@@ -98,13 +99,19 @@ class Invariants:
     def _look_at_committed(self) -> None:
         """Who is in sync, or eligible to lead, has everything committed, and has it on the disk."""
         image = self.newest_image()
-        for topic in image.topics.values() if image is not None else ():
+        if image is not None and (self._newest is None or image.offset > self._newest.offset):
+            self._newest = image
+        for topic in self._newest.topics.values() if self._newest is not None else ():
             for each in topic.partitions:
                 here = self.partitions((topic.id, each.index))
+                newer = False
                 for partition in here.values():
-                    if partition.leading:
+                    if partition.insync is not None:
                         mark = self._committed.get((topic.id, each.index), 0)
                         self._committed[topic.id, each.index] = max(mark, partition.high_watermark)
+                        newer |= partition.insync.partition_epoch > each.partition_epoch
+                if newer:
+                    continue  # the leader has heard of another in-sync set than any node that is up
                 committed = self._committed.get((topic.id, each.index), 0)
                 for node in {*each.isr, *each.eligible_leader_replicas} & here.keys():
                     log = here[node].log
