@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from sprawl import __version__
 from sprawl.any_node import advertised, answer_for_all
-from sprawl.config.broker import BrokerConfig, Routing
+from sprawl.config.broker import BrokerConfig, ReplicaSelector, Routing
 from sprawl.handlers.api_versions import ApiVersionsHandlers
 from sprawl.handlers.brokers import BrokerHandlers
 from sprawl.handlers.cluster import ClusterHandlers
@@ -22,6 +22,7 @@ from sprawl.handlers.envelope import EnvelopeHandlers, to_controller
 from sprawl.handlers.fetch import FetchHandlers
 from sprawl.handlers.group_admin import GroupAdminHandlers
 from sprawl.handlers.groups import GroupHandlers
+from sprawl.handlers.leader_hints import LeaderHints
 from sprawl.handlers.log_offsets import LogOffsetHandlers
 from sprawl.handlers.membership import MembershipHandlers
 from sprawl.handlers.metadata import MetadataHandlers
@@ -40,6 +41,7 @@ from sprawl.parts import Parts
 from sprawl.quorum.formation import Formation
 from sprawl.quorum.image import ConfigKind
 from sprawl.routing.endpoints import Endpoints
+from sprawl.routing.nearest import NearestReplica
 from sprawl.runtime import Runtime
 from sprawl.security.access import AllowAll
 from sprawl.transactions.producer_ids import ProducerIds
@@ -81,7 +83,18 @@ def routes_of(
     endpoints = Endpoints(image, any_node=any_node, advertised=advertised(config))
     settled = parts.partitions.settled
     sessions = FetchSessions(config.max_incremental_fetch_session_cache_slots, _SESSION_EVICTION_SECONDS, runtime.rng)
-    fetch = FetchHandlers(parts.router, sessions, access, clock, config.fetch_max_bytes, parts.quorum.service)
+    hints = LeaderHints(image, endpoints)
+    by_rack = config.replica_selector_class is ReplicaSelector.RACK_AWARE and not any_node
+    fetch = FetchHandlers(
+        parts.router,
+        sessions,
+        access,
+        clock,
+        config.fetch_max_bytes,
+        parts.quorum.service,
+        nearest=NearestReplica(parts.identity.node_id, image) if by_rack else None,
+        hints=hints,
+    )
     routes: dict[ApiKey, Handler] = {}
     families: list[HandlerFamily] = [
         ApiVersionsHandlers(served, image, parts.identity.node_id, any_node=any_node),
@@ -89,7 +102,7 @@ def routes_of(
         ClusterHandlers(parts.quorum, parts.logs, runtime.files, endpoints, access),
         TopicHandlers(controller, image, parts.settings, access, settled),
         ConfigHandlers(controller, image, parts.settings, access),
-        ProduceHandlers(parts.router, access, clock.wall_ms),
+        ProduceHandlers(parts.router, access, clock.wall_ms, hints),
         fetch,
         LogOffsetHandlers(parts.router, access),
         ProducerHandlers(ProducerIds(parts.anywhere.allocate_producer_ids), access),

@@ -35,6 +35,7 @@ from sprawl_protocol.messages import (
     DescribeTopicPartitionsRequest,
     DescribeTopicPartitionsResponse,
     DescribeTopicPartitionsResponsePartition,
+    DescribeTopicPartitionsResponseTopic,
     ElectLeadersRequest,
     ElectLeadersResponse,
     IncrementalAlterConfigsRequest,
@@ -112,8 +113,11 @@ class Operator:
 
     async def partition(self) -> DescribeTopicPartitionsResponsePartition:
         """As operators see it: with `routing=any` too it names the true leader."""
+        return (await self.topic()).partitions[0]
+
+    async def topic(self) -> DescribeTopicPartitionsResponseTopic:
         request = DescribeTopicPartitionsRequest(topics=[TopicRequest(name=TOPIC)])
-        return (await self.ask(request, DescribeTopicPartitionsResponse)).topics[0].partitions[0]
+        return (await self.ask(request, DescribeTopicPartitionsResponse)).topics[0]
 
     async def until(self, holds: Callable[[DescribeTopicPartitionsResponsePartition], bool]) -> None:
         while not holds(await self.partition()):

@@ -49,6 +49,13 @@ _COMPACTION: Final = "compaction is not built yet"
 _THROTTLED: Final = "copying is throttled where the copy is made, by `follower.replication.throttled.rate`"
 
 
+class ReplicaSelector(Enum):
+    """Which replica a leader sends consumers to (KIP-392), by the names of Kafka's classes."""
+
+    LEADER = "org.apache.kafka.common.replica.LeaderSelector"
+    RACK_AWARE = "org.apache.kafka.common.replica.RackAwareReplicaSelector"
+
+
 class Routing(Enum):
     """What addresses clients are told."""
 
@@ -240,6 +247,13 @@ class BrokerConfig:
         300,
         "How often partitions are looked for whose first replica could lead and does not.",
         allowed=at_least(1),
+    )
+    replica_selector_class: ReplicaSelector = setting(
+        STRING,
+        ReplicaSelector.LEADER,
+        "Which replica consumers are sent to: the leader, or an in-sync one in their rack (`client.rack`). "
+        "With `sprawl.routing=any` it is always the leader.",
+        enum=ReplicaSelector,
     )
     replica_fetch_wait_max_ms: int = setting(
         INT, 500, "How long a leader may wait for records before it answers a follower.", allowed=at_least(0)

@@ -44,7 +44,6 @@ remote.log.metadata.manager.class.name STRING org.apache.kafka.server.log.remote
 remote.log.metadata.manager.class.path STRING null
 remote.log.storage.manager.class.name STRING null
 remote.log.storage.manager.class.path STRING null
-replica.selector.class STRING null
 security.providers STRING null
 """,  # noqa: E501 - a Java class name
     "quotas are not built yet": """

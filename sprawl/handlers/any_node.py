@@ -268,7 +268,8 @@ async def _refused_as_answer(request: Any, work: Awaitable[Any]) -> Any:
     try:
         return await work
     except ApiError as refusal:
-        return _refusal_of(request, refusal.code)
+        starting = refusal.code == ErrorCode.BROKER_NOT_AVAILABLE  # which clients would not try again
+        return _refusal_of(request, ErrorCode.COORDINATOR_NOT_AVAILABLE if starting else refusal.code)
 
 
 def _refusal_of(request: Any, error: ErrorCode) -> Response:

@@ -3,6 +3,10 @@
 One round reads every wanted partition up to the request's limits. A round that finds less than `min_bytes` and no
 error waits for any of its partitions to grow, or for `max_wait_ms` to pass, and reads again. A replica (another node,
 which has proved who it is) reads beyond the high watermark, and what it asks for tells how far it is.
+
+Consumers may read from followers, up to the high watermark that the follower knows (KIP-392). Where
+`replica.selector.class` asks for it, a leader sends consumers to a replica in their rack, and tells its followers of a
+new high watermark at once.
 """
 
 from __future__ import annotations
@@ -12,11 +16,13 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from sprawl.handlers.context import Handler, RequestContext
+from sprawl.handlers.leader_hints import LeaderHints
 from sprawl.partitions.fetch_sessions import FetchPlan, FetchSessions, Wanted
 from sprawl.partitions.partition import READ_COMMITTED, Partition
 from sprawl.partitions.waiting import FetchWait
 from sprawl.quorum.requests import is_metadata_fetch
 from sprawl.quorum.serving import QuorumService
+from sprawl.routing.nearest import NearestReplica
 from sprawl.routing.router import Router
 from sprawl.runtime import Clock
 from sprawl.security.access import Authorizer, Operation, topic
@@ -33,6 +39,7 @@ from sprawl_protocol.messages import (
 
 _TOPIC_IDS_SINCE: Final = 13
 _REPLICA_STATE_SINCE: Final = 15
+_ANY_REPLICA_SINCE: Final = 11
 _NO_RECORDS: Final = b""
 
 
@@ -49,6 +56,7 @@ class _Round:
     """What one pass over the wanted partitions found."""
 
     room: int
+    in_session: bool
     found_bytes: int = 0
     settled: bool = False
     """An error or a diverged epoch was found: the client must hear of it at once."""
@@ -64,14 +72,20 @@ class FetchHandlers:
         clock: Clock,
         max_response_bytes: int,
         quorum: QuorumService | None = None,
+        *,
+        nearest: NearestReplica | None = None,
+        hints: LeaderHints | None = None,
     ) -> None:
-        """`quorum` answers fetches of the metadata."""
+        """`quorum` answers fetches of the metadata; `nearest` chooses among replicas for consumers; `hints` tells who
+        leads instead."""
         self._router = router
         self._sessions = sessions
         self._authorizer = authorizer
         self._clock = clock
         self._max_response_bytes = max_response_bytes
         self._quorum = quorum
+        self._nearest = nearest
+        self._hints = hints
 
     def routes(self) -> dict[ApiKey, Handler]:
         return {ApiKey.FETCH: self.fetch}
@@ -110,22 +124,27 @@ class FetchHandlers:
         self, context: RequestContext, request: FetchRequest, plan: FetchPlan, replica: _Replica | None
     ) -> FetchResponse:
         deadline = self._clock.monotonic() + max(request.max_wait_ms, 0) / 1000
+        tells_commits = replica is None or (self._nearest is not None and plan.session is not None)
         found = await self._read_all(context, request, plan, replica)
         while not found.settled and found.found_bytes < request.min_bytes:
-            with FetchWait(self._partitions(plan), by_replica=replica is not None) as more:
+            partitions = self._partitions(context, plan)
+            with FetchWait(partitions, committed=tells_commits, appended=replica is not None) as more:
                 found = await self._read_all(context, request, plan, replica)
                 if found.settled or found.found_bytes >= request.min_bytes:
                     break
                 left = deadline - self._clock.monotonic()
                 if left <= 0 or not await more.within(left):
                     break
-        return answer_plan(plan, found.answers)
+        response = answer_plan(plan, found.answers)
+        if self._hints is not None and found.settled:
+            self._hints.add_to_fetch(context, response)
+        return response
 
-    def _partitions(self, plan: FetchPlan) -> list[Partition]:
+    def _partitions(self, context: RequestContext, plan: FetchPlan) -> list[Partition]:
         found = []
         for wanted in plan.wanted:
             try:
-                found.append(self._router.find(wanted.topic, wanted.topic_id, wanted.index))
+                found.append(self._partition(context, wanted, None))
             except ApiError:
                 continue  # the round that follows reports it
         return found
@@ -133,7 +152,8 @@ class FetchHandlers:
     async def _read_all(
         self, context: RequestContext, request: FetchRequest, plan: FetchPlan, replica: _Replica | None
     ) -> _Round:
-        found = _Round(room=min(request.max_bytes, self._max_response_bytes))
+        room = min(request.max_bytes, self._max_response_bytes)
+        found = _Round(room, in_session=plan.session is not None)
         for wanted in plan.wanted:
             answer = PartitionData(partition_index=wanted.index, records=_NO_RECORDS)
             try:
@@ -157,7 +177,7 @@ class FetchHandlers:
         name = self._router.topic_name(wanted.topic, wanted.topic_id)
         if name and not self._authorizer.authorize(context.principal, Operation.READ, topic(name)):
             raise _denied(context, name)
-        partition = self._router.find(wanted.topic, wanted.topic_id, wanted.index)
+        partition = self._partition(context, wanted, replica)
         partition.check_epoch(wanted.leader_epoch)
         answer.log_start_offset = partition.log.log_start_offset
         answer.high_watermark = partition.high_watermark
@@ -170,6 +190,9 @@ class FetchHandlers:
             found.settled = True
             return
         if replica is None:
+            if self._sent_elsewhere(context, request, partition, wanted, answer):
+                found.settled = True
+                return
             until = partition.readable_until(request.isolation_level)
             if until < wanted.offset <= partition.log.log_end_offset:
                 return  # there, and not committed yet
@@ -178,6 +201,8 @@ class FetchHandlers:
             if wanted.offset <= partition.log.log_end_offset and wanted.offset >= partition.log.log_start_offset:
                 partition.fetched_by(replica.node_id, replica.broker_epoch, wanted.offset)
                 answer.high_watermark = partition.high_watermark
+                if self._nearest is not None and answer.high_watermark != wanted.told_high_watermark:
+                    found.settled = found.settled or found.in_session
         if wanted.offset == until:
             return
         minimum_one = found.found_bytes == 0
@@ -190,6 +215,29 @@ class FetchHandlers:
         answer.records = _as_one(read)
         found.found_bytes += read.size
         found.room -= read.size
+
+    def _partition(self, context: RequestContext, wanted: Wanted, replica: _Replica | None) -> Partition:
+        """Raises `ApiError`."""
+        if replica is None and context.api_version >= _ANY_REPLICA_SINCE:
+            return self._router.replica(wanted.topic, wanted.topic_id, wanted.index)
+        return self._router.find(wanted.topic, wanted.topic_id, wanted.index)
+
+    def _sent_elsewhere(
+        self,
+        context: RequestContext,
+        request: FetchRequest,
+        partition: Partition,
+        wanted: Wanted,
+        answer: PartitionData,
+    ) -> bool:
+        """Whether the consumer is told to read from another replica, which then is all that it is told."""
+        if self._nearest is None or not partition.leading or context.api_version < _ANY_REPLICA_SINCE:
+            return False
+        chosen = self._nearest.of(partition, request.rack_id, wanted.offset)
+        if chosen is None:
+            return False
+        answer.preferred_read_replica = chosen
+        return True
 
 
 def _replica(context: RequestContext, request: FetchRequest) -> _Replica | None:
@@ -242,6 +290,7 @@ def _note_told(wanted: Wanted, answer: PartitionData) -> bool:
         bool(answer.records)
         or answer.error_code != 0
         or answer.diverging_epoch.epoch >= 0
+        or answer.preferred_read_replica >= 0
         or answer.high_watermark != wanted.told_high_watermark
         or answer.log_start_offset != wanted.told_log_start
         or wanted.told_error != 0

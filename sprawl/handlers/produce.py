@@ -11,6 +11,7 @@ from typing import Final
 
 from sprawl.handlers.context import Handler, Hangup, Later, RequestContext
 from sprawl.handlers.impatience import Impatience
+from sprawl.handlers.leader_hints import LeaderHints
 from sprawl.partitions.append import check_produce
 from sprawl.partitions.waiting import Appended, Commit
 from sprawl.routing.router import Router
@@ -30,17 +31,21 @@ ACKS_ALL: Final = -1
 
 
 class ProduceHandlers:
-    def __init__(self, router: Router, authorizer: Authorizer, now_ms: Callable[[], int]) -> None:
+    def __init__(
+        self, router: Router, authorizer: Authorizer, now_ms: Callable[[], int], hints: LeaderHints | None = None
+    ) -> None:
+        """`hints` tells producers who leads instead."""
         self._router = router
         self._authorizer = authorizer
         self._now_ms = now_ms
+        self._hints = hints
         self._impatience = Impatience()
 
     def routes(self) -> dict[ApiKey, Handler]:
         return {ApiKey.PRODUCE: self.produce}
 
     def produce(self, context: RequestContext, request: ProduceRequest) -> ProduceResponse | Later | None:
-        answer = _Answer(self._impatience)
+        answer = _Answer(self._impatience, context, self._hints)
         for topic_data in request.topic_data:
             answers = TopicProduceResponse(name=topic_data.name, topic_id=topic_data.topic_id)
             answer.response.responses.append(answers)
@@ -89,10 +94,12 @@ def _refuse(answer: PartitionProduceResponse, error: ApiError) -> None:
 class _Answer(Later):
     """Collects the partitions' outcomes of one request; settled once the last one is known, or at the timeout."""
 
-    __slots__ = ("_impatience", "_open", "_waiting", "deadline", "response")
+    __slots__ = ("_context", "_hints", "_impatience", "_open", "_waiting", "deadline", "response")
 
-    def __init__(self, impatience: Impatience) -> None:
+    def __init__(self, impatience: Impatience, context: RequestContext, hints: LeaderHints | None) -> None:
         super().__init__()
+        self._context = context
+        self._hints = hints
         self.response = ProduceResponse()
         self.deadline = 0.0
         self._impatience = impatience
@@ -128,7 +135,12 @@ class _Answer(Later):
             for answer, commit in self._waiting:
                 if commit.error is not None:
                     _refuse(answer, commit.error)
-            self.settle(self.response)
+            self._settle()
+
+    def _settle(self) -> None:
+        if self._hints is not None:
+            self._hints.add_to_produce(self._context, self.response)
+        self.settle(self.response)
 
     def give_up(self) -> None:
         """The request's timeout has passed."""
@@ -137,7 +149,7 @@ class _Answer(Later):
                 _refuse(answer, _TIMED_OUT)
             elif commit.error is not None:
                 _refuse(answer, commit.error)
-        self.settle(self.response)
+        self._settle()
 
 
 _TIMED_OUT: Final = ApiError(

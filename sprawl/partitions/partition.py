@@ -292,6 +292,12 @@ class Partition:
         if follower not in self.insync.isr and self.on_isr_due is not None:
             self.on_isr_due(self)
 
+    def refuse_unless_readable(self) -> None:
+        """As follower: whether consumers may read what is committed here (KIP-392). Raises `ApiError`."""
+        self._refuse_if_closed()
+        if self.lost or self.log.damaged is not None:
+            raise ApiError(ErrorCode.NOT_LEADER_OR_FOLLOWER, f"{self} is not whole here; read from its leader")
+
     def refuse_if_damaged(self) -> None:
         """A follower would cut off what it has and this log has not any more. Raises `ApiError`."""
         if self.log.damaged is not None:
@@ -366,7 +372,7 @@ class Partition:
             waiting.popleft().settle(None)
         if self._awaiting_established and self.established:
             self._release_established()
-        self._wake(replicas=False)
+        self._wake_committed()
 
     def _release_established(self) -> None:
         waiting, self._awaiting_established = self._awaiting_established, []
@@ -387,10 +393,10 @@ class Partition:
         while written and written[0].last_offset < log.durable_offset:
             written.popleft().settle(None)
         self._advance()
-        self._wake(replicas=True)
+        self._wake_appended()
 
     def _log_written(self) -> None:
-        self._wake(replicas=True)
+        self._wake_appended()
 
     def _log_rejected(self, first_offset: int, reason: ApiError) -> None:
         """The log took back what it could not write, from `first_offset` on: nobody was told that it is safe."""
@@ -416,15 +422,19 @@ class Partition:
             if not each.done():
                 each.set_exception(ApiError(reason.code, reason.message))
 
-    def _wake(self, *, replicas: bool) -> None:
-        """Those who wait for records that are committed, or replicas, which wait for any."""
+    def _wake_committed(self) -> None:
         for waiter in list(self._awaiting_records):
-            if waiter.by_replica is replicas:
+            if waiter.committed:
+                waiter.wake()
+
+    def _wake_appended(self) -> None:
+        for waiter in list(self._awaiting_records):
+            if waiter.appended:
                 waiter.wake()
 
     def _wake_all(self) -> None:
-        self._wake(replicas=False)
-        self._wake(replicas=True)
+        for waiter in list(self._awaiting_records):
+            waiter.wake()
 
 
 def _moved(partition: Partition, epoch: int) -> ApiError:

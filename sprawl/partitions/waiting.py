@@ -68,7 +68,7 @@ class Appended:
 
 
 class FetchWait:
-    """A fetch that waits for any of its partitions to have more; a replica's also for what is not committed yet.
+    """A fetch that waits for any of its partitions to have more: more that is committed, or appended, or both.
 
     Entered before the partitions are read, so that records that come in between the read and the wait are not missed:
 
@@ -77,10 +77,11 @@ class FetchWait:
             await more.within(seconds)
     """
 
-    __slots__ = ("_future", "_partitions", "by_replica")
+    __slots__ = ("_future", "_partitions", "appended", "committed")
 
-    def __init__(self, partitions: Collection[Waitable], *, by_replica: bool = False) -> None:
-        self.by_replica = by_replica
+    def __init__(self, partitions: Collection[Waitable], *, committed: bool = True, appended: bool = False) -> None:
+        self.committed = committed
+        self.appended = appended
         self._future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._partitions = partitions
 

@@ -104,7 +104,7 @@ class Spread(Generic[P, A]):
         refused = isinstance(problem, ApiError) and problem.code not in _MOVED
         for number in numbers:
             code = problem.code if isinstance(problem, ApiError) else ErrorCode.REQUEST_TIMED_OUT
-            if not_done:
+            if not_done or code == ErrorCode.BROKER_NOT_AVAILABLE:  # which clients would not try again
                 code = ErrorCode.LEADER_NOT_AVAILABLE
             answers[number] = self.refusal(waiting[number].what, code)
             if refused or not (not_done or waiting[number].repeatable):

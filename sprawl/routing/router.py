@@ -1,7 +1,7 @@
 """From a topic and a partition number to the partition that serves it, or to the reason why none does here.
 
-In: names or ids from requests. Out: a `Partition` led by this node, or an `ApiError` whose code makes a client do
-the right thing next: refresh its metadata, retry, or give up.
+In: names or ids from requests. Out: a `Partition` led by this node (or, for consumers, followed), or an `ApiError`
+whose code makes a client do the right thing next: refresh its metadata, retry, or give up.
 """
 
 from __future__ import annotations
@@ -42,6 +42,14 @@ class Router:
     def find(self, topic: str, topic_id: UUID, index: int) -> Partition:
         """By name where there is one, else by id: requests carry one or the other, by version."""
         return self.leader(topic, index) if topic else self.leader_by_id(topic_id, index)
+
+    def replica(self, topic: str, topic_id: UUID, index: int) -> Partition:
+        """The leader if it is here, else a follower that consumers may read from (KIP-392)."""
+        found = self._partitions.find(topic, index) if topic else self._partitions.find_by_id(topic_id, index)
+        if found is None or found.leading:
+            return self.find(topic, topic_id, index)
+        found.refuse_unless_readable()
+        return found
 
     def topic_name(self, topic: str, topic_id: UUID) -> str:
         """The name to check access by; empty if the id is unknown."""
