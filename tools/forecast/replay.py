@@ -2,11 +2,11 @@
 
 The modelled cluster: partitions with three replicas on nodes in three racks, `PARTITIONS_A_NODE` to each; its leaders
 at first spread evenly by number. Each series is the load of one partition in each of three regions, eight hours
-apart, and, where a trace has few series, on up to four days, one after the other; every partition has a size of its
-own by lot. A node's capacity is what all nodes together need at the busiest time (but for one step in 200) if they
-share evenly, with a twentieth to spare, or what a node without a balancer stays below in 97 of 100 steps, whichever
-is more. A leader's move works from the next step on; a copied replica takes its bytes, at a throttle that both nodes
-carry meanwhile.
+apart, and, where a trace has few series, on up to four days, one after the other. As topics are given as many
+partitions as their peaks need, a partition's size is measured by its series' peaks before the test; then it has a
+size of its own by lot. At its busiest (but for one step in 200) the whole cluster uses `FULL` of its capacity.
+A leader's move works from the next step on; a copied replica takes its bytes, which the old leader and the new
+replica carry meanwhile, at a throttle: `THROTTLE` at most, and no more than what they had to spare a step ago.
 
 The reactive balancer has the same policy, the same settings, budget, margins and metrics: only, instead of the
 forecasts it gets the load of the last step. What is counted: minutes in which a node had more than its capacity,
@@ -32,12 +32,19 @@ PARTITIONS_A_NODE: Final = 15
 REPLICAS: Final = 3
 REGIONS: Final = 3
 MOST_COPIES: Final = 4
-ENOUGH: Final = 150
-"""Partitions, for a cluster of ten nodes."""
+ENOUGH: Final = 240
+"""Partitions, for a cluster of some fifteen nodes."""
 RETAINED_STEPS: Final = 72
 """A replica holds what came in six hours."""
 THROTTLE: Final = 0.1
-"""Of a node's capacity: what copying adds to both nodes."""
+"""Of a node's capacity: what copying may add to both nodes, and what it does add at the least."""
+LEAST_THROTTLE: Final = 0.01
+CALM: Final = 0.9
+"""Of a node's capacity: up to there it has something to spare for copies."""
+FULL: Final = 0.85
+PEAK: Final = 0.999
+"""The quantile of a series' past that counts as its peak."""
+MOST_DAYS: Final = 14
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,23 +83,24 @@ class Source:
     clock: Integers
     """[series]: seconds since midnight of the first step."""
     load: Array
-    typical: Array
-    """[series]: the mean before the first origin."""
+    peak: Array
+    """[series]: the `PEAK` of what was counted before the first origin."""
     expected: dict[str, tuple[Array, Array]]
     """[horizon, series, step]"""
 
 
 def traffic(sources: Sequence[Source], rng: np.random.Generator, regions: int = REGIONS) -> Traffic | None:
-    """Partitions out of all sources of one grid, as long as the shortest with at least two days after its shifts."""
+    """Partitions out of sources of one grid, for at least two days: the longer ones, if that is more in all."""
     grid = sources[0].grid
     count = sum(len(each.load) for each in sources)
     days = int(np.clip(ENOUGH // (count * regions), 1, MOST_COPIES))
     shifts = [region * grid.day // REGIONS + day * grid.day for day in range(days) for region in range(regions)]
     lengths = [each.load.shape[1] - max(shifts) - grid.day for each in sources]
-    usable = [each for each, length in zip(sources, lengths, strict=True) if length >= 2 * grid.day]
-    if not usable:
+    steps = max((each for each in lengths if each >= 2 * grid.day), key=_volume(sources, lengths), default=0)
+    if not steps:
         return None
-    steps = min(length for length in lengths if length >= 2 * grid.day)
+    usable = [each for each, length in zip(sources, lengths, strict=True) if length >= steps]
+    steps = min(steps, MOST_DAYS * grid.day)
     loads: list[Array] = []
     expected: dict[str, tuple[list[Array], list[Array]]] = {name: ([], []) for name in usable[0].expected}
     for source in usable:
@@ -100,7 +108,7 @@ def traffic(sources: Sequence[Source], rng: np.random.Generator, regions: int = 
         for series in np.flatnonzero(np.isnan(source.load).mean(axis=1) < 0.3):
             midnight = int(-source.clock[series] // grid.step_seconds % grid.day)
             for shift in shifts:
-                size = min(rng.lognormal(0, 0.6), 3.0) / max(source.typical[series], 1e-9)
+                size = min(rng.lognormal(0, 0.6), 3.0) / max(source.peak[series], 1e-9)
                 window = slice(midnight + shift, midnight + shift + steps)
                 load = np.nan_to_num(held[series, window]) * size
                 loads.append(load)
@@ -112,7 +120,14 @@ def traffic(sources: Sequence[Source], rng: np.random.Generator, regions: int = 
     return Traffic(np.array(loads), stacked, grid)
 
 
-def cluster_for(load: Array, rng: np.random.Generator) -> Cluster:
+def _volume(sources: Sequence[Source], lengths: Sequence[int]) -> Callable[[int], int]:
+    def volume(steps: int) -> int:
+        return steps * sum(len(each.load) for each, has in zip(sources, lengths, strict=True) if has >= steps)
+
+    return volume
+
+
+def cluster_for(load: Array, rng: np.random.Generator, full: float = FULL) -> Cluster:
     partitions = len(load)
     nodes = int(np.clip(partitions // PARTITIONS_A_NODE, 4, 30))
     replicas = np.zeros((partitions, REPLICAS), dtype=np.int64)
@@ -134,9 +149,8 @@ def cluster_for(load: Array, rng: np.random.Generator) -> Cluster:
     sync = np.ones(replicas.shape, dtype=np.bool_)
     alive = np.ones(nodes, dtype=np.bool_)
     cluster = Cluster(replicas, replicas[:, 0].copy(), sync, racks, alive, np.ones(nodes), size, plenty)
-    whole = np.quantile(load.sum(axis=0), 0.995) * (1 + FOLLOWER * (REPLICAS - 1)) / nodes / 0.95
-    alone = np.quantile(load.T @ cluster.shares(), 0.97)
-    return replace(cluster, capacity=np.full(nodes, max(float(whole), float(alone))))
+    busiest = float(np.quantile(load.sum(axis=0), 0.995)) * (1 + FOLLOWER * (REPLICAS - 1))
+    return replace(cluster, capacity=np.full(nodes, max(busiest / nodes / full, 1e-9)))
 
 
 def run(traffic: Traffic, cluster: Cluster, forecast: str | None, settings: Settings) -> Outcome:
@@ -150,10 +164,9 @@ def run(traffic: Traffic, cluster: Cluster, forecast: str | None, settings: Sett
     overload, excess = np.zeros(traffic.load.shape[1]), 0.0
     for step in range(traffic.load.shape[1]):
         load = traffic.load[:, step]
-        carried = world.carried(load) / cluster.capacity
+        carried = world.carry(load) / cluster.capacity
         overload[step] = (carried > 1).sum()
         excess += float(np.maximum(carried - 1, 0).sum())
-        world.copy()
         if forecast is None:
             continue
         if forecast == "now":
@@ -175,13 +188,21 @@ class _World:
         self.actual = self.planned = cluster
         self.under_way: dict[Move, float] = {}
         self._shares = cluster.shares()
+        self._spare = LEAST_THROTTLE * cluster.capacity
         self._log: list[tuple[int, Move]] = []
 
-    def carried(self, load: Array) -> Array:
-        carried = load @ self._shares
-        for move in self.under_way:
+    def carry(self, load: Array) -> Array:
+        """One step: what each node carries, the copies included."""
+        own = carried = load @ self._shares
+        for move, left in list(self.under_way.items()):
             copying = [self.actual.leader[move.partition], move.target]
-            carried[copying] += THROTTLE * self.actual.capacity[copying]
+            part = min(float(self._spare[copying].min()), THROTTLE * float(self.actual.capacity[move.target]), left)
+            carried = carried.copy()
+            carried[copying] += part
+            self.under_way[move] -= part
+            if self.under_way[move] <= 0:
+                self._arrived(move)
+        self._spare = np.maximum(CALM * self.actual.capacity - own, LEAST_THROTTLE * self.actual.capacity)
         return np.asarray(carried)
 
     def move(self, step: int, move: Move) -> None:
@@ -195,13 +216,10 @@ class _World:
             self.actual = self.actual.with_leader(move.partition, move.target)
         self._shares = self.actual.shares()
 
-    def copy(self) -> None:
-        for move in list(self.under_way):
-            self.under_way[move] -= THROTTLE * float(self.actual.capacity[move.target])
-            if self.under_way[move] <= 0:
-                del self.under_way[move]
-                self.actual = self.actual.with_replica(move.partition, move.source, move.target)
-                self._shares = self.actual.shares()
+    def _arrived(self, move: Move) -> None:
+        del self.under_way[move]
+        self.actual = self.actual.with_replica(move.partition, move.source, move.target)
+        self._shares = self.actual.shares()
 
     def outcome(self, overload: Array, excess: float, hour: int) -> Outcome:
         undone = 0
@@ -215,6 +233,3 @@ class _World:
         copies = [move for _, move in self._log if move.what is What.REPLICA]
         copied = sum(move.copied for move in copies)
         return Outcome(overload, excess, len(self._log) - len(copies), len(copies), copied, undone, tuple(self._log))
-
-
-Progress = Callable[[str], None]

@@ -57,7 +57,7 @@ class Member:
 
     @property
     def up(self) -> bool:
-        return self.life is not None and not self.life.done()
+        return self.life is not None and not self.life.done() and self.machine.process.alive
 
     def start(self) -> None:
         if not self.machine.process.alive:
