@@ -1,0 +1,130 @@
+"""An idempotent producer (librdkafka) that writes numbers to every partition of a topic until it is told to stop, and
+the reading of all that came of it: every acknowledged number once, in order, and none twice.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from types import TracebackType
+from typing import Self
+
+from confluent_kafka import Consumer, KafkaException, Message, Producer, TopicPartition
+
+from compat_tests.waiting import Deadline, until
+
+
+class Load:
+    """A context manager: inside it is under way; leaving sends the rest and waits for every answer."""
+
+    def __init__(self, address: str, topic: str, partitions: int, *, pause: float = 0.001) -> None:
+        self.topic = topic
+        self.partitions = partitions
+        self.acknowledged: dict[int, list[int]] = defaultdict(list)
+        """By partition, in the order of the answers."""
+        self.last: dict[int, float] = {}
+        """When the last answer came for each partition."""
+        self._address = address
+        self._pause = pause
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run)
+        self._refused: list[str] = []
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stop.set()
+        self._thread.join()
+        if error is None:
+            assert not self._refused, self._refused[:3]
+
+    def flows(self, seconds: float = 60) -> None:
+        """Returns once every partition has acknowledged something that was sent after this was asked."""
+        asked = time.monotonic()
+        partitions = range(self.partitions)
+        until(
+            "an acknowledgement of every partition",
+            lambda: all(self.last.get(each, 0.0) > asked for each in partitions),
+            seconds,
+        )
+
+    def check(self) -> int:
+        """Read everything and compare; returns how many records there are."""
+        whole = read(self._address, self.topic, range(self.partitions))
+        for partition, found in whole.items():
+            sent = self.acknowledged[partition]
+            assert sent == sorted(sent), f"partition {partition}: acknowledged out of order"
+            assert len(set(found)) == len(found), f"partition {partition}: something is there twice"
+            assert found == sorted(found), f"partition {partition}: out of order"
+            lost = set(sent) - set(found)
+            assert not lost, f"partition {partition}: {len(lost)} acknowledged records are gone: {sorted(lost)[:5]}"
+        return sum(map(len, whole.values()))
+
+    def _run(self) -> None:
+        producer = Producer({
+            "bootstrap.servers": self._address,
+            "enable.idempotence": True,
+            "linger.ms": 0,
+            "message.timeout.ms": 120_000,
+            "topic.metadata.refresh.interval.ms": 1000,
+        })  # fmt: skip
+        number = 0
+        while not self._stop.is_set():
+            producer.produce(
+                self.topic, b"%d" % number, partition=number % self.partitions, on_delivery=self._answered(number)
+            )
+            producer.poll(0)
+            number += 1
+            time.sleep(self._pause)
+        assert producer.flush(120) == 0
+
+    def _answered(self, number: int) -> Callable[[object, Message], None]:
+        def answered(error: object, message: Message) -> None:
+            if error is not None:
+                self._refused.append(str(error))
+                return
+            partition = message.partition()
+            assert partition is not None
+            self.acknowledged[partition].append(number)
+            self.last[partition] = time.monotonic()
+
+        return answered
+
+
+def read(address: str, topic: str, partitions: Iterable[int], seconds: float = 90) -> dict[int, list[int]]:
+    """By partition, everything up to the high watermark of now."""
+    consumer = Consumer({"bootstrap.servers": address, "group.id": "reading", "enable.auto.commit": False})
+    deadline = Deadline(seconds)
+    try:
+        ends = {each: _end(consumer, TopicPartition(topic, each), deadline) for each in partitions}
+        found: dict[int, list[int]] = {each: [] for each in ends}
+        missing = {each for each, end in ends.items() if end}
+        consumer.assign([TopicPartition(topic, each, 0) for each in missing])
+        while missing:
+            assert not deadline.over, f"{topic}: partitions {sorted(missing)[:5]} were not read to the end"
+            for message in consumer.consume(1000, timeout=0.5):
+                partition, value, offset = message.partition(), message.value(), message.offset()
+                if message.error() is not None or partition is None or value is None or offset is None:
+                    continue
+                if partition in missing:
+                    found[partition].append(int(value))
+                    if offset >= ends[partition] - 1:
+                        missing.discard(partition)
+        return found
+    finally:
+        consumer.close()
+
+
+def _end(consumer: Consumer, place: TopicPartition, deadline: Deadline) -> int:
+    while True:
+        try:
+            return int(consumer.get_watermark_offsets(place, timeout=5)[1])
+        except KafkaException:
+            if deadline.over:
+                raise
