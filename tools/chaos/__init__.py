@@ -5,6 +5,6 @@
 Who does what: `isolation` gives the run a network and mounts of its own; `switch` is the network between the nodes,
 with the faults that `Rules` (`links`) tell; `nodes` and `cluster` start, kill, freeze and empty nodes; `librdkafka` and
 `ChaosClients.java` are programs that write down all they do (`journal`), and `clients` starts them; `faults` draws what
-happens when, and `nemesis` does it; `liveness` demands that all is well again; `verdict` hands what the clients wrote
-down to the checker; `course` is a whole run, `screen` shows it, `report` sums it up.
+happens when, and `nemesis` does it; `liveness` demands that all is well again; `replicas` compares the disks;
+`tools.history` judges what the clients wrote down; `course` is a whole run, `screen` shows it, `report` sums it up.
 """

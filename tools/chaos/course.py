@@ -16,17 +16,18 @@ from typing import Any, Final
 
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
-from tools.chaos import clients, verdict
+from tools.chaos import clients
 from tools.chaos.clients import Program
 from tools.chaos.cluster import Cluster
 from tools.chaos.faults import Kind
-from tools.chaos.journal import Journal
+from tools.chaos.journal import Journal, read_journals
 from tools.chaos.librdkafka import value_of
 from tools.chaos.liveness import GROUPS, Observer, waited
 from tools.chaos.nemesis import Nemesis
 from tools.chaos.network import Loopback, Namespaces, Network
 from tools.chaos.replicas import compare
 from tools.chaos.timeline import Timeline
+from tools.history.judge import judge
 
 TOPIC: Final = "orders"
 _FIRST_RECORDS: Final = 60.0
@@ -205,7 +206,7 @@ class Run:
         self.outcome.counts = self.outcome.counts or self.counts
         for wrong in compare([node.data for node in self.cluster.nodes], TOPIC):
             self._wrong(wrong)
-        judged = verdict.judge(self.journals)
+        judged = judge(read_journals(self.journals))
         for wrong in judged.problems:
             self._wrong(wrong)
         self.outcome.gaps = judged.gaps

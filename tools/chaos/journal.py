@@ -1,18 +1,4 @@
-"""What clients write down: a file per client, a JSON list per line, in the order things happened to that client.
-
-The first line is `["client", name, {"kind": ..., ...}]`; times are seconds of the machine's monotonic clock, `p` is a
-partition, `o` an offset (below 0: not told) and `v` a value, which no two records share.
-
-    ["send", t, p, v]                 before a record is handed to the client library
-    ["ack", t, p, v, o]               it is acknowledged
-    ["unknown", t, p, v, why]         it failed, but may have been written
-    ["fail", t, p, v, why]            it failed, and surely was not written
-    ["poll", t, [[p, o, v], ...]]     records that one poll returned
-    ["assign", t, [p, ...]]           a consumer was given partitions (incremental)
-    ["revoke", t, [p, ...], lost]     they were taken from it
-    ["commit", t, [[p, o], ...]]      a commit was answered without an error
-    ["fatal", t, why]                 the client library gave up; the client goes on with a new instance
-"""
+"""What clients write down: a file per client, a line of JSON per entry (`tools.history.entries`)."""
 
 from __future__ import annotations
 
@@ -23,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-Entry = list[Any]
+from tools.history.entries import Entry
 
 
 class Journal:
@@ -55,3 +41,9 @@ def read_journal(path: Path) -> Iterator[Entry]:
         for line in file:
             if line.endswith("\n"):
                 yield json.loads(line)
+
+
+def read_journals(directory: Path) -> dict[str, list[Entry]]:
+    """By client. One that was killed before it wrote anything is left out."""
+    journals = {path.stem: list(read_journal(path)) for path in sorted(directory.glob("*.jsonl"))}
+    return {name: entries for name, entries in journals.items() if entries}

@@ -1,10 +1,10 @@
 """What the clients' journals say about the cluster: nothing wrong, or what.
 
-In: the directory of the journals of a run that is over. Out: a `Verdict`. Judged are, of each partition: that an offset
-has one value for all who read it, and an acknowledged value is at its offset; that what an idempotent producer wrote is
-there once and in its order; that nothing is there that was not sent, or surely failed; that a member of a group, while
-it has a partition, reads it without going back or leaving out; that a group reads all of it, and begins where it was
-committed.
+In: the entries of all clients of a run that is over, by client. Out: a `Verdict`. Judged are, of each partition: that
+an offset has one value for all who read it, and an acknowledged value is at its offset; that what an idempotent
+producer wrote is there once and in its order; that nothing is there that was not sent, or surely failed; that a member
+of a group, while it has a partition, reads it without going back or leaving out; that a group reads all of it, and
+begins where it was committed.
 """
 
 from __future__ import annotations
@@ -13,10 +13,9 @@ import itertools
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Final
 
-from tools.chaos.journal import Entry, read_journal
+from tools.history.entries import Entry
 
 _EXAMPLES: Final = 5
 
@@ -30,14 +29,7 @@ class Verdict:
     """Records of plain producers that are there more than once, as they may be."""
 
 
-def judge(directory: Path) -> Verdict:
-    journals = {
-        path.stem: list(read_journal(path)) for path in sorted(directory.glob("*.jsonl"))
-    }  # empty: of a program that was killed at once
-    return judge_journals({name: entries for name, entries in journals.items() if entries})
-
-
-def judge_journals(journals: dict[str, list[Entry]]) -> Verdict:
+def judge(journals: dict[str, list[Entry]]) -> Verdict:
     verdict = Verdict()
     logs = _Logs()
     for name, entries in journals.items():
