@@ -124,14 +124,21 @@ class IndexStore:
 
     def reopen(self) -> None:
         """Raises `OSError`."""
-        self._store.close()
+        self._close()
         self._store = self._open()
         self.broken = None
 
     async def close(self) -> None:
         if self._flushing is not None and not self._flushing.done():
             await asyncio.wait({self._flushing})
-        self._store.close()
+        self._close()
+
+    def _close(self) -> None:
+        """A store that cannot write what it still holds says so once more, and is closed nonetheless."""
+        try:
+            self._store.close()
+        except OSError as error:
+            log_.warning("the index was closed without its last changes: %s", error)
 
     def _note(self, error: OSError) -> None:
         if self.broken is None:

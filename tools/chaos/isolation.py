@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Final
 
 CLONE_NEWNET: Final = 0x40000000
-_INSIDE: Final = "SPRAWL_CHAOS_INSIDE"
+_INSIDE: Final = "CHAOS_OF_SPRAWL_INSIDE"
 _TUN: Final = Path("/dev/net/tun")
 _TUNSETIFF: Final = 0x400454CA
 _IFF_TUN: Final = 0x0001
