@@ -34,8 +34,8 @@ REGIONS: Final = 3
 MOST_COPIES: Final = 4
 ENOUGH: Final = 240
 """Partitions, for a cluster of some fifteen nodes."""
-RETAINED_STEPS: Final = 72
-"""A replica holds what came in six hours."""
+RETAINED_STEPS: Final = 24
+"""A replica holds what came in two hours; the rest is in the object store and is not copied."""
 THROTTLE: Final = 0.1
 """Of a node's capacity: what copying may add to both nodes, and what it does add at the least."""
 LEAST_THROTTLE: Final = 0.01
@@ -45,6 +45,7 @@ FULL: Final = 0.85
 PEAK: Final = 0.999
 """The quantile of a series' past that counts as its peak."""
 MOST_DAYS: Final = 14
+LEAST_PARTITIONS: Final = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,26 +90,30 @@ class Source:
     """[horizon, series, step]"""
 
 
-def traffic(sources: Sequence[Source], rng: np.random.Generator, regions: int = REGIONS) -> Traffic | None:
+def traffic(sources: Sequence[Source], rng: np.random.Generator, most_days: int = MOST_DAYS) -> Traffic | None:
     """Partitions out of sources of one grid, for at least two days: the longer ones, if that is more in all."""
     grid = sources[0].grid
     count = sum(len(each.load) for each in sources)
-    days = int(np.clip(ENOUGH // (count * regions), 1, MOST_COPIES))
-    shifts = [region * grid.day // REGIONS + day * grid.day for day in range(days) for region in range(regions)]
-    lengths = [each.load.shape[1] - max(shifts) - grid.day for each in sources]
-    steps = max((each for each in lengths if each >= 2 * grid.day), key=_volume(sources, lengths), default=0)
-    if not steps:
+    days = int(np.clip(ENOUGH // (count * REGIONS), 1, MOST_COPIES))
+    steps, shifts = 0, [0]
+    for regions, copies in ((REGIONS, days), (REGIONS, 1), (1, 1)):
+        shifts = [region * grid.day // REGIONS + day * grid.day for day in range(copies) for region in range(regions)]
+        lengths = [each.load.shape[1] - max(shifts) - grid.day for each in sources]
+        steps = max((each for each in lengths if each >= 2 * grid.day), key=_volume(sources, lengths), default=0)
+        if steps:
+            break
+    else:
         return None
     usable = [each for each, length in zip(sources, lengths, strict=True) if length >= steps]
-    steps = min(steps, MOST_DAYS * grid.day)
+    steps = min(steps, most_days * grid.day)
     loads: list[Array] = []
     expected: dict[str, tuple[list[Array], list[Array]]] = {name: ([], []) for name in usable[0].expected}
     for source in usable:
         held = filled(source.load)
-        for series in np.flatnonzero(np.isnan(source.load).mean(axis=1) < 0.3):
+        for series in np.flatnonzero((np.isnan(source.load).mean(axis=1) < 0.3) & (source.peak > 0)):
             midnight = int(-source.clock[series] // grid.step_seconds % grid.day)
             for shift in shifts:
-                size = min(rng.lognormal(0, 0.6), 3.0) / max(source.peak[series], 1e-9)
+                size = min(rng.lognormal(0, 0.6), 3.0) / source.peak[series]
                 window = slice(midnight + shift, midnight + shift + steps)
                 load = np.nan_to_num(held[series, window]) * size
                 loads.append(load)
@@ -116,6 +121,8 @@ def traffic(sources: Sequence[Source], rng: np.random.Generator, regions: int = 
                     for quantile, into in zip(forecasts, expected[name], strict=True):
                         made = quantile[:, series, window] * size
                         into.append(np.where(np.isnan(made), load, made))
+    if len(loads) < LEAST_PARTITIONS:
+        return None
     stacked = {name: (np.stack(low, axis=1), np.stack(high, axis=1)) for name, (low, high) in expected.items()}
     return Traffic(np.array(loads), stacked, grid)
 
@@ -156,10 +163,8 @@ def cluster_for(load: Array, rng: np.random.Generator, full: float = FULL) -> Cl
 def run(traffic: Traffic, cluster: Cluster, forecast: str | None, settings: Settings) -> Outcome:
     """`forecast`: a name in `traffic.expected`, "now" for the load of the last step, None for no balancer."""
     step_seconds = traffic.grid.step_seconds
-    minutes, weights = HORIZON_MINUTES, settings.weights
-    if forecast == "now":
-        minutes, weights = HORIZON_MINUTES[:1], weights[:1]
-    balancer = Balancer(minutes, step_seconds, replace(settings, weights=weights))
+    seen = 1 if forecast == "now" else len(HORIZON_MINUTES)
+    balancer = Balancer(HORIZON_MINUTES[:seen], step_seconds, replace(settings, weights=settings.weights[:seen]))
     world = _World(cluster)
     overload, excess = np.zeros(traffic.load.shape[1]), 0.0
     for step in range(traffic.load.shape[1]):
@@ -175,51 +180,50 @@ def run(traffic: Traffic, cluster: Cluster, forecast: str | None, settings: Sett
             median, upper = traffic.expected[forecast]
             expected = Expected(median[..., step], upper[..., step])
         resources = {Goal.NETWORK: Resource(expected, load, cluster.capacity)}
-        plan = balancer.plan(float(step * step_seconds), world.planned, resources, len(world.under_way))
+        plan = balancer.plan(float(step * step_seconds), world.cluster, resources, world.busy)
         for move in plan.moves:
             world.move(step, move)
     return world.outcome(overload, excess, 3600 // step_seconds)
 
 
 class _World:
-    """Who holds what, as it is and as it is planned to be once all copies have arrived."""
-
     def __init__(self, cluster: Cluster) -> None:
-        self.actual = self.planned = cluster
-        self.under_way: dict[Move, float] = {}
+        self.cluster = cluster
+        self._under_way: dict[Move, float] = {}
         self._shares = cluster.shares()
         self._spare = LEAST_THROTTLE * cluster.capacity
         self._log: list[tuple[int, Move]] = []
 
+    @property
+    def busy(self) -> list[int]:
+        return [move.partition for move in self._under_way]
+
     def carry(self, load: Array) -> Array:
         """One step: what each node carries, the copies included."""
         own = carried = load @ self._shares
-        for move, left in list(self.under_way.items()):
-            copying = [self.actual.leader[move.partition], move.target]
-            part = min(float(self._spare[copying].min()), THROTTLE * float(self.actual.capacity[move.target]), left)
+        for move, left in list(self._under_way.items()):
+            copying = [self.cluster.leader[move.partition], move.target]
+            part = min(float(self._spare[copying].min()), THROTTLE * float(self.cluster.capacity[move.target]), left)
             carried = carried.copy()
             carried[copying] += part
-            self.under_way[move] -= part
-            if self.under_way[move] <= 0:
+            self._under_way[move] -= part
+            if self._under_way[move] <= 0:
                 self._arrived(move)
-        self._spare = np.maximum(CALM * self.actual.capacity - own, LEAST_THROTTLE * self.actual.capacity)
+        self._spare = np.maximum(CALM * self.cluster.capacity - own, LEAST_THROTTLE * self.cluster.capacity)
         return np.asarray(carried)
 
     def move(self, step: int, move: Move) -> None:
         self._log.append((step, move))
         if move.what is What.REPLICA:
-            self.planned = self.planned.with_replica(move.partition, move.source, move.target)
-            self.under_way[move] = move.copied
+            self._under_way[move] = move.copied
             return
-        self.planned = self.planned.with_leader(move.partition, move.target)
-        if (self.actual.replicas[move.partition] == move.target).any():
-            self.actual = self.actual.with_leader(move.partition, move.target)
-        self._shares = self.actual.shares()
+        self.cluster = self.cluster.with_leader(move.partition, move.target)
+        self._shares = self.cluster.shares()
 
     def _arrived(self, move: Move) -> None:
-        del self.under_way[move]
-        self.actual = self.actual.with_replica(move.partition, move.source, move.target)
-        self._shares = self.actual.shares()
+        del self._under_way[move]
+        self.cluster = self.cluster.with_replica(move.partition, move.source, move.target)
+        self._shares = self.cluster.shares()
 
     def outcome(self, overload: Array, excess: float, hour: int) -> Outcome:
         undone = 0

@@ -7,7 +7,7 @@ online is what runs here; only the features of many steps are computed together.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -25,6 +25,10 @@ from sprawl.intelligence.foresight.tuning import Tuning, tune
 ORIGINS: Final = (0.5, 0.67, 0.84)
 GAP: Final = 12
 """Steps between the last target that is learnt from and the origin."""
+
+LEAST_ROWS: Final = 500
+"""With fewer nothing is learnt, and the baselines serve."""
+_PREPARED, _JUDGED = 0.1, 0.95
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +54,9 @@ class Rolled:
     actual: Array
     """What came a horizon later, NaN where nobody knows."""
     naive: Array
-    """[horizon, series]: the mean error of the last value before the first origin."""
+    """[horizon, series]: the mean error of the last value before the first origin, 0 where nobody knows."""
     learnt: Sequence[trees.Trees]
+    """At each origin; none where there was too little to learn from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,23 +70,30 @@ class Trace:
     """Of the other series the model learns nothing."""
 
 
-def roll(trace: Trace, effort: Effort) -> Rolled:
+Tell = Callable[[float], None]
+"""Told which part of the work is done."""
+
+
+def roll(trace: Trace, effort: Effort, tell: Tell = lambda part: None) -> Rolled:
     horizons = trace.grid.horizons
     series, steps = trace.values.shape
     actual = np.full((len(horizons), series, steps), np.nan)
     for number, horizon in enumerate(horizons):
         actual[number, :, :-horizon] = trace.values[:, horizon:]
     past = _Past(trace, actual)
+    tell(_PREPARED)
     origins = [int(steps * share) for share in effort.origins]
     first = origins[0]
     simple = np.full((len(horizons), len(Kind), series, steps), np.nan)
     median, spread = np.full(actual.shape, np.nan), np.zeros(actual.shape)
     scale = np.full((series, steps), np.nan)
     learnt = []
-    for origin, end in zip(origins, [*origins[1:], steps], strict=True):
+    for turn, (origin, end) in enumerate(zip(origins, [*origins[1:], steps], strict=True)):
         tuning = past.tuning(origin)
         model = _learn(past, tuning, origin, effort)
-        learnt.append(model)
+        tell(_PREPARED + (_JUDGED - _PREPARED) * (turn + 0.5) / len(origins))
+        if model is not None:
+            learnt.append(model)
         begin = 0 if origin == first else origin
         for each in range(series):
             for number in range(len(horizons)):
@@ -89,13 +101,18 @@ def roll(trace: Trace, effort: Effort) -> Rolled:
             steps_here = np.arange(origin, end)
             recent = past.look_back(each, steps_here)
             scale[each, origin:end] = recent.scale
-            for number in range(len(horizons)):
+            for number in range(len(horizons) if model is not None else 0):
+                assert model is not None
                 table = past.table(recent, tuning, each, number, steps_here)
                 low, high = model.quantiles(number, table.features)
                 median[number, each, origin:end] = np.maximum(table.base + low * recent.scale, 0.0)
                 spread[number, each, origin:end] = (high - low) * recent.scale
+        tell(_PREPARED + (_JUDGED - _PREPARED) * (turn + 1) / len(origins))
     upper, source = _judge(trace, simple, median, spread, scale, first)
-    naive = np.nanmean(np.abs(actual - past.held)[:, :, : first - GAP - max(horizons)], axis=2)
+    errors = np.abs(actual - past.held)[:, :, : first - GAP - max(horizons)]
+    known = ~np.isnan(errors)
+    naive = np.where(known, errors, 0.0).sum(axis=2) / np.maximum(known.sum(axis=2), 1)
+    tell(1.0)
     return Rolled(first, median, upper, source, simple, actual, naive, learnt)
 
 
@@ -131,7 +148,8 @@ class _Past:
 
     def simple(self, tuning: Tuning, series: int, number: int, steps: Integers) -> Array:
         """What the tuned baselines expected: `[step, kind]`."""
-        return self._candidates[tuning.chosen[number, :, series], number, series][:, steps].T.astype(np.float64)
+        chosen = self._candidates[tuning.chosen[number, :, series], number, series]
+        return np.asarray(chosen[:, steps].T, dtype=np.float64)
 
     def look_back(self, series: int, steps: Integers) -> Recent:
         windows = sliding_window_view(self._padded[series], self.trace.grid.history)
@@ -148,12 +166,12 @@ class _Past:
         )
 
 
-def _learn(past: _Past, tuning: Tuning, origin: int, effort: Effort) -> trees.Trees:
+def _learn(past: _Past, tuning: Tuning, origin: int, effort: Effort) -> trees.Trees | None:
     """From rows drawn evenly over the series that may be learnt from; none whose target is later than a gap before."""
     grid, taught = past.trace.grid, np.flatnonzero(past.trace.taught)
     rng = np.random.default_rng(origin)
     tables: list[list[trees.Rows]] = [[] for _ in grid.horizons]
-    for each in taught:
+    for each in map(int, taught):
         last = origin - GAP - max(grid.horizons)
         known = np.flatnonzero(~np.isnan(past.trace.values[each, :last]))
         known = known[grid.hour * 3 :]
@@ -170,6 +188,8 @@ def _learn(past: _Past, tuning: Tuning, origin: int, effort: Effort) -> trees.Tr
             target = np.clip((actual - table.base) / recent.scale, -50, 50)
             tables[number].append(trees.Rows(table.features[rows].astype(np.float32), target[rows], weight[rows]))
             assert steps.max() + horizon < origin - GAP
+    if sum(len(rows.target) for rows in tables[-1]) < LEAST_ROWS:
+        return None
     joined = [
         trees.Rows(
             np.vstack([rows.features for rows in parts]),

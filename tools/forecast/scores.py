@@ -15,7 +15,7 @@ import numpy as np
 
 from sprawl.intelligence.foresight.baselines import Kind
 from sprawl.intelligence.foresight.grid import HORIZON_MINUTES, Array, Integers
-from sprawl.intelligence.foresight.judge import Source
+from sprawl.intelligence.foresight.selection import Source
 from tools.forecast.rolling import Rolled
 
 _DRAWS: Final = 400

@@ -56,7 +56,7 @@ def _jobs(rng: np.random.Generator, series: int, steps: int) -> Array:
     runs = np.cumsum(place == 0, axis=1)
     vigour = np.take_along_axis(rng.lognormal(0, 0.2, (series, steps)), runs % steps, axis=1)
     burst = (place < length) * rng.uniform(2, 8, (series, 1)) * vigour
-    return _sizes(rng, series) * (0.3 + burst) * np.exp(_weather(rng, series, steps, 0.9, 0.1))
+    return np.asarray(_sizes(rng, series) * (0.3 + burst) * np.exp(_weather(rng, series, steps, 0.9, 0.1)))
 
 
 def _launches(rng: np.random.Generator, series: int, steps: int) -> Array:
@@ -97,7 +97,7 @@ def _markets(rng: np.random.Generator, series: int, steps: int) -> Array:
     hours = (_hours(steps) - rng.choice([0, 7, 14], (series, 1)) + rng.normal(0, 0.05, (series, 1))) % 24
     is_open = _edge(hours - 9.5, 0.05) * _edge(16 - hours, 0.05) * (_weekday(steps) < 5)
     rush = 1 + 3 * np.exp(-np.abs(hours - 9.5) / 0.5) + 2 * np.exp(-np.abs(16 - hours) / 0.4)
-    return _sizes(rng, series) * (0.1 + is_open * rush) * np.exp(_weather(rng, series, steps, 0.95, 0.2))
+    return np.asarray(_sizes(rng, series) * (0.1 + is_open * rush) * np.exp(_weather(rng, series, steps, 0.95, 0.2)))
 
 
 _SHAPES: Final[dict[str, Callable[[np.random.Generator, int, int], Array]]] = {
@@ -121,7 +121,7 @@ def _hours(steps: int) -> Array:
 
 
 def _weekday(steps: int) -> Array:
-    return np.arange(steps) // _DAY % 7.0
+    return np.asarray(np.arange(steps) // _DAY % 7, dtype=np.float64)
 
 
 def _edge(x: Array, width: Array | float) -> Array:

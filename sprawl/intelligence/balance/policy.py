@@ -1,10 +1,10 @@
 """When to move what: few moves, cheap ones first, before it hurts, and none that is regretted.
 
 Theory of operation. What the partitions are expected to carry is added up for each node (`projection`) and widened by
-a margin (`margin`), which makes them loads that are exceeded one time in ten. Where that is beyond the limit at any
-horizon, the leader whose move eases most is moved to the in-sync replica where it eases most, and again, until
-nothing is gained or the budget is spent. Replicas are copied only for what leaders could not ease, for a gain that is
-worth the bytes, few at a time.
+a margin (`margin`), which makes their doubts those of nodes. Where a node may come beyond the limit at any horizon, the
+leader whose move eases most is moved to the in-sync replica where it eases most, and again, until nothing is gained or
+the budget is spent. Replicas are copied only for what leaders could not ease, for a gain that is worth the bytes, few
+at a time.
 
 Hysteresis: a move must gain at least so much; a partition rests after a move; it does not return within the hour to
 the node that it left. Nothing moves while anything is under-replicated: then the copies have precedence, and a
@@ -14,7 +14,7 @@ worsen one before it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -32,7 +32,7 @@ from sprawl.intelligence.balance.ledger import Ledger
 from sprawl.intelligence.balance.margin import Margin
 from sprawl.intelligence.balance.moves import Goal, Held, Move, Plan, What
 from sprawl.intelligence.balance.projection import Expected, Projection
-from sprawl.intelligence.foresight.grid import Array
+from sprawl.intelligence.foresight.grid import Array, Mask
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ class Price:
     each_byte: float = 0.0
 
 
-_CHEAP: Final = Price(0.01)
+_CHEAP: Final = Price(0.003)
 _SOURCES: Final = 3
 """So many of the nodes under most pressure are looked at for the next move."""
 _NOTHING: Final = 1e-9
@@ -50,8 +50,8 @@ _NOTHING: Final = 1e-9
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    limit: float = 0.9
-    """Of a node's capacity: what it may use, nine times in ten."""
+    limit: float = 0.95
+    """Of a node's capacity: what it may use."""
     disk_limit: float = 0.85
     weights: tuple[float, ...] = (1.0, 1.0, 0.5)
     """How much each horizon counts."""
@@ -59,7 +59,7 @@ class Settings:
     """What a copied replica must gain."""
     rest_seconds: float = 900.0
     return_seconds: float = 3600.0
-    leader_moves: int = 4
+    leader_moves: int = 2
     """At most so many a step."""
     replica_moves: int = 1
     """At most so many under way."""
@@ -89,18 +89,25 @@ class Balancer:
         self._margins: dict[Goal, Margin] = {}
         self._ledger = Ledger(settings.rest_seconds, settings.return_seconds)
 
-    def plan(self, now: float, cluster: Cluster, resources: Mapping[Goal, Resource], under_way: int = 0) -> Plan:
-        """What to do now. The moves of the plan count as made; `under_way`: replicas that are being copied already."""
+    def plan(
+        self, now: float, cluster: Cluster, resources: Mapping[Goal, Resource], under_way: Collection[int] = ()
+    ) -> Plan:
+        """What to do now. The moves of the plan count as made. `cluster`: as it is, without the replicas that are being
+        copied; `under_way`: the partitions of these, which are left alone.
+        """
         for goal, resource in resources.items():
             margin = self._margins.setdefault(goal, Margin(self._steps))
             margin.learn(resource.load, cluster.shares(), resource.expected)
         draft = _Draft(
-            now, cluster, {goal: self._projection(goal, cluster, resources[goal]) for goal in sorted(resources)}
+            now,
+            cluster,
+            {goal: self._projection(goal, cluster, resources[goal]) for goal in sorted(resources)},
+            np.isin(np.arange(len(cluster.leader)), list(under_way)),
         )
         if cluster.under_replicated:
             return Plan(held=Held.UNDER_REPLICATED, worst=draft.worst)
         worst = draft.worst
-        copies = self._settings.replica_moves - under_way
+        copies = self._settings.replica_moves - len(under_way)
         while copies > len(draft.copies) and self._put_right(draft):
             pass
         for goal in draft.projections:
@@ -118,7 +125,7 @@ class Balancer:
 
     def _put_right(self, draft: _Draft) -> bool:
         """Racks, then disks."""
-        resting = self._ledger.resting(draft.now, len(draft.cluster.leader))
+        resting = self._ledger.resting(draft.now, len(draft.cluster.leader)) | draft.busy
         for find in (rack_move, disk_move):
             move = find(draft.cluster, self._settings.disk_limit, resting)
             if move is not None:
@@ -137,7 +144,7 @@ class Balancer:
             if pressure[source] <= price.least_gain:
                 break
             found = find(draft.cluster, int(source))
-            found = found.where(self._ledger.allowed(draft.now, found.partitions, found.targets))
+            found = self._allowed(draft, found)
             if not len(found.partitions):
                 continue
             gains = self._gains(draft, goal, int(source), found)
@@ -157,6 +164,10 @@ class Balancer:
         draft.moves[-1] = replace(move, after=float(after), target_after=float(there), copied=_size(draft, one))
         return True
 
+    def _allowed(self, draft: _Draft, found: Candidates) -> Candidates:
+        free = ~draft.busy[found.partitions]
+        return found.where(free & self._ledger.allowed(draft.now, found.partitions, found.targets))
+
     def _gains(self, draft: _Draft, goal: Goal, source: int, found: Candidates) -> Array:
         gains = draft.projections[goal].gains(source, found)
         for earlier, other in draft.projections.items():
@@ -173,7 +184,7 @@ class Balancer:
             if each is None:
                 continue
             source, found = each
-            found = found.where(self._ledger.allowed(draft.now, found.partitions, found.targets))
+            found = self._allowed(draft, found)
             calm = np.ones(len(found.partitions), dtype=np.bool_)
             for projection in draft.projections.values():
                 calm &= projection.gains(source, found) >= -_NOTHING
@@ -200,6 +211,8 @@ class _Draft:
     now: float
     cluster: Cluster
     projections: dict[Goal, Projection]
+    busy: Mask
+    """[partition]: being copied."""
     moves: list[Move] = field(default_factory=list)
 
     @property

@@ -5,9 +5,11 @@ the median to the .9 quantile) add up only as far as they go together (`_TOGETHE
 angles. Adding the upper quantiles themselves would see every partition at its worst at once, and move what need not
 be moved. How many such doubts a node must be granted, its forecasts' own errors say (`margin`).
 
-Pressure is the square of what a node, nine times in ten at most, uses beyond the limit; none below it. Squares, because
-one node far beyond hurts more than two that are slightly. In: expectations of the partitions, shares, margins. Out:
-gains.
+Pressure is the square of what a node is expected to use beyond the limit: not what its median is beyond it, but the
+mean over all that may come, taken as Laplace's distribution through the median and the .9 quantile. So a node well
+below the limit whose forecast is doubtful is under some pressure, and one just below it that is certain is under
+little. Squares, because one node far beyond hurts more than two that are slightly. In: expectations of the
+partitions, shares, margins. Out: gains.
 """
 
 from __future__ import annotations
@@ -24,6 +26,10 @@ from sprawl.intelligence.foresight.grid import Array, Integers
 _TOGETHER: Final = 0.05
 _UNIT: Final = 10.0
 """So that a tenth of a node's capacity beyond the limit is a pressure of a tenth."""
+_TAIL: Final = float(np.log(5))
+"""In mean deviations how far Laplace's .9 quantile stands above its median."""
+_LEAST_MARGIN: Final = 0.3
+_NOTHING: Final = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,5 +116,11 @@ class Projection:
         return np.asarray((sums.median + self._margin * sums.spread()) / capacity)
 
     def _pressure(self, sums: Sums, capacity: Array) -> Array:
-        beyond = np.maximum(self._fullness(sums, capacity) - self._limit, 0.0)
-        return np.asarray((self._weights * beyond**2).sum(axis=0) * _UNIT)
+        """With `d` from the median up to the limit and a mean deviation `b`, the mean square beyond it is
+        `b² exp(-d/b)`, and with the median already beyond it `d² + 2b² - b² exp(d/b)`.
+        """
+        room = self._limit - sums.median / capacity
+        mean = np.maximum(self._margin, _LEAST_MARGIN) * sums.spread() / capacity / _TAIL + _NOTHING
+        tail = mean**2 * np.exp(-np.abs(room) / mean)
+        beyond = np.where(room > 0, tail, room**2 + 2 * mean**2 - tail)
+        return np.asarray((self._weights * beyond).sum(axis=0) * _UNIT)
