@@ -331,6 +331,15 @@ class TopicConfig:
         return self.segment_bytes if self.internal_segment_bytes is None else self.internal_segment_bytes
 
     @property
+    def local_ms(self) -> int:
+        """How long records of a tiered topic stay local."""
+        return self.retention_ms if self.local_retention_ms == -2 else self.local_retention_ms
+
+    @property
+    def local_bytes(self) -> int:
+        return self.retention_bytes if self.local_retention_bytes == -2 else self.local_retention_bytes
+
+    @property
     def log_append_time(self) -> bool:
         return self.message_timestamp_type == "LogAppendTime"
 

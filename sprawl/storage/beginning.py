@@ -1,5 +1,7 @@
 """Where a log begins, noted beside its segments: `log-start-offset`, and `reset-to` while a log is begun anew.
 
+A log whose older part is in the cloud tier only begins before its first segment: `log-start-in-tier` says where.
+
 A reset is one step, whatever happens: once `reset-to` is there, durably, the old segments count for nothing, and
 `finish_reset` removes them, now or at the next start. Each of its steps may be done twice.
 """
@@ -13,6 +15,8 @@ from sprawl.storage.segment import base_offset_of, file_name
 
 _START_FILE: Final = "log-start-offset"
 """The first offset kept, where that is not the first one in the files: DeleteRecords has moved it."""
+_TIER_FILE: Final = "log-start-in-tier"
+"""Where the log began when its first segments were left to the tier. It may have moved up since."""
 _RESET_FILE: Final = "reset-to"
 
 
@@ -24,6 +28,23 @@ def noted_start(files: FileSystem, directory: str) -> int:
 def note_start(files: FileSystem, directory: str, offset: int) -> None:
     """Raises `OSError`."""
     files.write_atomic(f"{directory}/{_START_FILE}", f"{offset}\n".encode())
+
+
+def noted_tier_start(files: FileSystem, directory: str) -> int | None:
+    """None: the log begins with its first segment. Raises `OSError`."""
+    return _offset_in(files, f"{directory}/{_TIER_FILE}", "remove it to have the log without its part in the tier")
+
+
+def note_tier_start(files: FileSystem, directory: str, offset: int) -> None:
+    """Raises `OSError`."""
+    files.write_atomic(f"{directory}/{_TIER_FILE}", f"{offset}\n".encode())
+
+
+def forget_tier_start(files: FileSystem, directory: str) -> None:
+    """Nothing of the log is in the tier, or what is there does not belong to it any more. Raises `OSError`."""
+    if files.exists(f"{directory}/{_TIER_FILE}"):
+        files.remove(f"{directory}/{_TIER_FILE}")
+        files.sync_dir(directory)
 
 
 def begin_reset(files: FileSystem, directory: str, offset: int) -> None:

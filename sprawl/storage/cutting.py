@@ -26,7 +26,7 @@ from collections.abc import Coroutine
 from dataclasses import dataclass
 from typing import Any
 
-from sprawl.storage.beginning import begin_reset, finish_reset
+from sprawl.storage.beginning import begin_reset, finish_reset, forget_tier_start
 from sprawl.storage.index import Checkpoint
 from sprawl.storage.producers import ProducerStates
 from sprawl.storage.segment import DamagedError, Segment
@@ -75,7 +75,9 @@ class LogCutter(LogWriter):
         target = max(offset, self.log_start_offset)
         self._forget_pending_behind(target)
         mends = self.damaged is not None and target <= self.damaged_from
-        if target < self.written_offset or mends:
+        if target < self.segments[0].base_offset:
+            await self._alone(self._reset(target, self.log_start_offset))  # what is left is in the cloud tier
+        elif target < self.written_offset or mends:
             await self._alone(self._truncate(target))
         elif self.log_end_offset < self.log_start_offset:
             await self._alone(self._reset(self.log_start_offset))
@@ -237,7 +239,8 @@ class LogCutter(LogWriter):
 
     # -- beginning anew -------------------------------------------------------------------------------------
 
-    async def _reset(self, offset: int) -> None:
+    async def _reset(self, offset: int, start: int | None = None) -> None:
+        """The log begins and ends at `offset`; or it begins at `start`, in the cloud tier."""
         if self._syncing is not None and not self._syncing.done():
             await asyncio.shield(self._syncing)
         self._changes.clear()
@@ -248,13 +251,15 @@ class LogCutter(LogWriter):
             begin_reset(self._files, self.directory, offset)
             finish_reset(self._files, self.directory)
             self.segments.begin_anew(offset, self._clock.wall_ms())
+            if start is None:
+                forget_tier_start(self._files, self.directory)
         except OSError as error:
             raise self._broken(error) from None
         self.epochs.truncate_end(0)
         self.producers.clear()
         self._tail.clear()
         self._unsynced.clear()
-        self.log_start_offset = offset
+        self.log_start_offset = offset if start is None else start
         self.damaged_from = max(self.damaged_from, offset)
         self._ends(offset)
         self.durable_offset = self._stable_offset = offset

@@ -36,6 +36,18 @@ class LeaderEpochs:
         self._entries.append((epoch, start_offset))
         return True
 
+    def precede(self, entries: Iterable[tuple[int, int]]) -> None:
+        """What is known, from elsewhere, of epochs before the first one here; ascending."""
+        if not self._entries:
+            for epoch, start in entries:
+                self.assign(epoch, start)
+            return
+        epoch, start = self._entries[0]
+        earlier = [entry for entry in entries if entry[1] < start]
+        if earlier and earlier[-1][0] == epoch:
+            del self._entries[0]
+        self._entries[:0] = [entry for entry in earlier if entry[0] <= epoch]
+
     def epoch_of(self, offset: int) -> int:
         """The epoch that wrote `offset`; -1 if that is not known."""
         at = bisect_right(self._entries, offset, key=lambda entry: entry[1]) - 1

@@ -1,8 +1,10 @@
 """One partition replica's log: append, read, find, trim. Offsets, and what each means:
 
-    log_start_offset <= ... <= durable_offset <= written_offset <= log_end_offset
-      first record kept       may count towards     in the file       next record
-                              the high watermark
+    log_start_offset <= local_start_offset <= durable_offset <= written_offset <= log_end_offset
+      first record kept   first one on disk     may count towards  in the file      next record
+                                                the high watermark
+
+What lies below `local_start_offset` is in the cloud tier; without one, there is nothing below.
 
 `append` is the leader's way in, `append_replicated` the follower's; how batches get from memory to stable storage is in
 `writing.py`. How a follower's log is cut to what its leader has, or begun anew, is in `cutting.py`. Reading never
@@ -11,13 +13,15 @@ waits for writing: the newest batches are in memory, the others in the files (`r
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
 from sprawl.config.topics import Durability, TopicConfig
-from sprawl.storage.beginning import note_start
+from sprawl.storage.beginning import note_start, note_tier_start
 from sprawl.storage.cutting import LogCutter
 from sprawl.storage.index import Checkpoint
+from sprawl.storage.producers import ProducerStates
 from sprawl.storage.reading import CutError, LogRead
 from sprawl.storage.segment import DamagedError, Segment
 from sprawl_protocol.errors import ApiError, ErrorCode
@@ -42,6 +46,11 @@ class Log(LogCutter):
     @property
     def size_bytes(self) -> int:
         return self.segments.size_bytes
+
+    @property
+    def local_start_offset(self) -> int:
+        """Of the first record that is here, and not in the cloud tier only."""
+        return max(self.log_start_offset, self.segments[0].base_offset)
 
     @property
     def servable_offset(self) -> int:
@@ -143,6 +152,11 @@ class Log(LogCutter):
         if self.log_start_offset <= offset <= self.log_end_offset:
             if self.damaged is not None and offset == self.log_end_offset:
                 raise ApiError(ErrorCode.KAFKA_STORAGE_ERROR, f"{self} is damaged from here on: {self.damaged}")
+            if offset < self.local_start_offset:
+                raise ApiError(
+                    ErrorCode.OFFSET_MOVED_TO_TIERED_STORAGE,
+                    f"{self} has offsets from {self.local_start_offset} on here; {offset} is in the cloud tier",
+                )
             return
         raise ApiError(
             ErrorCode.OFFSET_OUT_OF_RANGE,
@@ -203,10 +217,15 @@ class Log(LogCutter):
         self.log_start_offset = offset
         self.epochs.truncate_start(offset)
 
-    def drop_segments(self, count: int) -> list[Segment]:
-        """Take the oldest `count` segments out of the log; their files are the caller's to remove."""
+    def drop_segments(self, count: int, *, tiered: bool = False) -> list[Segment]:
+        """Take the oldest `count` segments out of the log; their files are the caller's to remove.
+
+        `tiered`: their records are in the cloud tier, and stay in the log. Raises `ApiError`, `OSError`.
+        """
         if self._cutting is not None:
             return []
+        if tiered:
+            note_tier_start(self._files, self.directory, self.log_start_offset)
         if count >= len(self.segments):
             self.roll()
         taken = self.segments.take_first(min(count, len(self.segments) - 1))
@@ -214,10 +233,29 @@ class Log(LogCutter):
             self.index.forget_segment(segment.base_offset)
         self._reading.cut()
         start = self.segments[0].base_offset
-        if start > self.log_start_offset:
+        if start > self.log_start_offset and not tiered:
+            if self.log_start_offset < taken[0].base_offset:
+                note_start(self._files, self.directory, start)  # what it had in the tier is past, too
             self.log_start_offset = start
             self.epochs.truncate_start(start)
         return taken
+
+    async def begin_behind_tier(
+        self, offset: int, start: int, epochs: Iterable[tuple[int, int]], producers: ProducerStates
+    ) -> None:
+        """Drop everything: the log goes on at `offset`, and what lies before, from `start` on, is in the cloud tier.
+
+        `epochs` and `producers` are those at `offset`. Raises as `reset_to`.
+        """
+        await self._other_cuts_done()
+        self._forget_pending_behind(-1)
+        note_tier_start(self._files, self.directory, start)
+        await self._alone(self._reset(offset, start))
+        self._tell_durable()
+        self.epochs.precede(entry for entry in epochs if entry[1] < offset)
+        self.epochs.truncate_start(self.log_start_offset)
+        self.producers.restore(producers)
+        self.checkpoint()
 
     def checkpoint(self) -> None:
         """Note in the index what is stable, so that a restart reads only what comes behind. After `make_stable`."""

@@ -18,7 +18,7 @@ from uuid import UUID
 
 from sprawl.config.topics import Durability, TopicConfig
 from sprawl.runtime import KeyValueStore, Runtime
-from sprawl.storage.beginning import begin_reset, noted_start
+from sprawl.storage.beginning import begin_reset, noted_start, noted_tier_start
 from sprawl.storage.directories import (
     DELETED,
     STRAY,
@@ -76,6 +76,8 @@ class LogManager:
         self.failed: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self.high_watermark_of: Callable[[Log], int] = lambda log: log.durable_offset
         """Retention never deletes what is not committed."""
+        self.tiered_until: Callable[[Log], int] = lambda log: 0
+        """Exclusive: what a tiered log keeps elsewhere, too. Local retention deletes nothing else."""
 
     @property
     def directory(self) -> str:
@@ -148,7 +150,8 @@ class LogManager:
         noted = noted_start(self._files, path)
         if not found.segments:
             return found, noted
-        start, end = max(noted, found.segments[0].base_offset), found.segments[-1].next_offset
+        first, tiered = found.segments[0].base_offset, noted_tier_start(self._files, path)
+        start, end = max(noted, first if tiered is None else min(tiered, first)), found.segments[-1].next_offset
         if start <= end:
             return found, start
         if found.damaged is None and config.durability is not Durability.FSYNC:
@@ -254,20 +257,42 @@ class LogManager:
             return
         # Batches that wait in memory belong to the newest segment: it must know of them before it is judged.
         self._try(log, log.write_pending)
-        count = expired(
-            [_Dated(segment) for segment in log.segments],
-            retention_ms=log.config.retention_ms,
-            retention_bytes=log.config.retention_bytes,
-            now_ms=now_ms,
-            high_watermark=self.high_watermark_of(log),
-            log_start_offset=log.log_start_offset,
-        )
-        if count and not (count == 1 and log.segments.active.is_empty and len(log.segments) == 1):
+        if log.config.remote_storage_enable:
+            self._retain_locally(log, now_ms)
+            if not log.config.remote_log_copy_disable:
+                return  # what is not in the tier yet stays until it is
+        count = self._expired(log, now_ms, self.high_watermark_of(log))
+        if count:
             self._try(log, lambda: self._drop(log, count))
 
-    def _drop(self, log: Log, count: int) -> None:
-        taken = log.drop_segments(count)
-        if taken:
+    def _retain_locally(self, log: Log, now_ms: int) -> None:
+        """Segments that are in the cloud tier, too, leave the disk; so do those that lie below the log's start."""
+        gone = log.segments.holding(log.log_start_offset)
+        if gone:
+            self._try(log, lambda: self._drop(log, gone))
+        until = min(self.high_watermark_of(log), self.tiered_until(log))
+        count = self._expired(log, now_ms, until, local=True)
+        if count:
+            self._try(log, lambda: self._drop(log, count, tiered=True))
+
+    def _expired(self, log: Log, now_ms: int, until: int, *, local: bool = False) -> int:
+        """How many segments may go, none of which ends behind `until`."""
+        config = log.config
+        count = expired(
+            [_Dated(segment) for segment in log.segments],
+            retention_ms=config.local_ms if local else config.retention_ms,
+            retention_bytes=config.local_bytes if local else config.retention_bytes,
+            now_ms=now_ms,
+            high_watermark=until,
+            log_start_offset=log.log_start_offset,
+        )
+        return 0 if count == 1 and log.segments.active.is_empty and len(log.segments) == 1 else count
+
+    def _drop(self, log: Log, count: int, *, tiered: bool = False) -> None:
+        taken = log.drop_segments(count, tiered=tiered)
+        if taken and tiered:
+            log_.info("%s: %d segments are in the tier only; here from %d on", log, len(taken), log.local_start_offset)
+        elif taken:
             log_.info("%s: %d segments are past retention; the log starts at %d", log, len(taken), log.log_start_offset)
             self._later(log.config.file_delete_delay_ms, lambda: self._remove_segments(taken))
 
