@@ -95,7 +95,11 @@ class Matrix:
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         files = {item.path for item in session.items}
-        narrowed = session.config.option.keyword or session.config.option.markexpr or session.config.option.lf
+        narrowed = (
+            session.config.option.keyword
+            or session.config.option.markexpr
+            or getattr(session.config.option, "lf", False)
+        )
         named = any("::" in argument for argument in session.config.args)
         self.whole = not narrowed and not named and files >= set(HERE.rglob("test_*.py"))
 

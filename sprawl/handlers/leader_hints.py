@@ -46,7 +46,7 @@ class LeaderHints:
                     if leader in routes.shown:
                         at = routes.shown[leader]
                         found[leader] = NodeEndpoint(
-                            node_id=leader, host=at.host, port=at.port, rack=self._rack(leader)
+                            node_id=leader, host=at.host, port=at.port, rack=routes.rack_of(leader, self._image())
                         )
         response.node_endpoints = list(found.values())
 
@@ -62,7 +62,7 @@ class LeaderHints:
                     if leader in routes.shown:
                         at = routes.shown[leader]
                         found[leader] = FetchResponseNodeEndpoint(
-                            node_id=leader, host=at.host, port=at.port, rack=self._rack(leader)
+                            node_id=leader, host=at.host, port=at.port, rack=routes.rack_of(leader, self._image())
                         )
         response.node_endpoints = list(found.values())
 
@@ -75,7 +75,3 @@ class LeaderHints:
         partition = topic.partitions[index]
         shown = routes.shown_as(partition.leader)
         return (-1, -1, routes) if shown is None else (shown, partition.leader_epoch, routes)
-
-    def _rack(self, broker: int) -> str | None:
-        found = self._image().brokers.get(broker)
-        return None if found is None else found.rack

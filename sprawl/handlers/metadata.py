@@ -108,7 +108,7 @@ class MetadataHandlers:
                     )
         return MetadataResponse(
             brokers=[
-                MetadataResponseBroker(node_id=id_, host=at.host, port=at.port, rack=image.brokers[id_].rack)
+                MetadataResponseBroker(node_id=id_, host=at.host, port=at.port, rack=view.routes.rack_of(id_, image))
                 for id_, at in view.routes.shown.items()
             ],
             cluster_id=image.cluster_id,

@@ -7,7 +7,8 @@ through; whatever node it then reaches answers for all.
 
 With `any`, clients route by one broker alone: several clients (librdkafka up to 2.0, kafkajs) keep one broker per
 address, and would look for the others for ever. It is the registered one with the least id, alive or not: it answers
-through whatever node the client reaches, and its id stays while leaders come and go.
+through whatever node the client reaches, and its id stays while leaders come and go. What operators look at
+(DescribeCluster, DescribeTopicPartitions) still names every broker and the true leaders.
 """
 
 from __future__ import annotations
@@ -39,6 +40,11 @@ class Routes:
         if broker not in self.reachable:
             return None
         return broker if self.face is None else self.face
+
+    def rack_of(self, shown: int, image: MetadataImage) -> str | None:
+        """None of a broker that stands for all: its address leads into every rack."""
+        broker = image.brokers.get(shown)
+        return None if broker is None or self.face is not None else broker.rack
 
 
 class Entrance(Protocol):

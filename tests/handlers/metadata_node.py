@@ -37,9 +37,14 @@ class Served:
 
 
 def serve(
-    test: Callable[[Served], Coroutine[Any, Any, None]], given: dict[str, str] | None = None, seed: int = 1
+    test: Callable[[Served], Coroutine[Any, Any, None]],
+    given: dict[str, str] | None = None,
+    seed: int = 1,
+    *,
+    endpoints: Callable[[Served], Endpoints] | None = None,
 ) -> None:
-    """Run `test` against a node's handlers."""
+    """Run `test` against a node's handlers; `endpoints` tells what addresses clients are told, if not those of the
+    image."""
 
     async def main() -> None:
         member = await start(node.runtime, given=given)
@@ -49,13 +54,13 @@ def serve(
         async def settled(offset: int) -> None:
             served.settled.append(offset)
 
-        endpoints = Endpoints(lambda: quorum.image)
+        told = Endpoints(lambda: quorum.image) if endpoints is None else endpoints(served)
         config = member.settings.static
         families = (
             TopicHandlers(member.controller, lambda: quorum.image, member.settings, access, settled),
             ConfigHandlers(member.controller, lambda: quorum.image, member.settings, access),
-            MetadataHandlers(member.controller, lambda: quorum.image, config, endpoints, access, settled),
-            ClusterHandlers(quorum, member.manager, node.runtime.files, endpoints, access),
+            MetadataHandlers(member.controller, lambda: quorum.image, config, told, access, settled),
+            ClusterHandlers(quorum, member.manager, node.runtime.files, told, access),
             ReassignmentHandlers(member.controller, lambda: quorum.image, access),
             MembershipHandlers(member.controller, quorum, access),
             ApiVersionsHandlers(lambda: served.routes, lambda: quorum.image, quorum.node_id),
