@@ -24,7 +24,6 @@ _SECONDS = 420
 """Far more than a run takes: about 90 s on two idle cores."""
 
 pytestmark = [
-    pytest.mark.feature("chaos"),
     pytest.mark.timeout(_SECONDS + 60),
     pytest.mark.skipif(brokers.is_kafka(), reason="clusters are started of Sprawl only"),
 ]

@@ -15,7 +15,7 @@ import org.apache.kafka.common.serialization.*;
 
 public final class ChaosClients {
     private static final long SPACE = 1_000_000_000L;
-    private static final int OUTSTANDING = 300;
+    private static final int OUTSTANDING = 60;
     private static final AtomicBoolean halt = new AtomicBoolean();
     private static final AtomicBoolean end = new AtomicBoolean();
     private static final Map<String, AtomicLong> tally = new java.util.concurrent.ConcurrentSkipListMap<>();
@@ -129,7 +129,7 @@ public final class ChaosClients {
             "max.block.ms", 5_000, "metadata.max.age.ms", 10_000, "reconnect.backoff.max.ms", 1_000));
         settings.put("socket.connection.setup.timeout.ms", 5_000);
         var journal = new Journal("java-" + kind + "-" + number, "{\"kind\":\"" + kind + " producer\"}");
-        var outstanding = new AtomicInteger();
+        var waiting = new AtomicIntegerArray(partitions);
         var fatal = new AtomicReference<Exception>();
         Producer<byte[], byte[]> producer = make(settings);
         long value = number * SPACE;
@@ -145,8 +145,8 @@ public final class ChaosClients {
                 producer.close(Duration.ofSeconds(1));
                 producer = make(settings);
             }
-            if (outstanding.get() >= OUTSTANDING) continue;
-            send(producer, turn % partitions, value++, journal, outstanding, fatal);
+            if (waiting.get(turn % partitions) >= OUTSTANDING) continue;
+            send(producer, turn % partitions, value++, journal, waiting, fatal);
         }
         producer.close(Duration.ofSeconds(130));
         journal.close();
@@ -158,15 +158,15 @@ public final class ChaosClients {
     }
 
     private static void send(Producer<byte[], byte[]> producer, int partition, long value, Journal journal,
-                             AtomicInteger outstanding, AtomicReference<Exception> fatal) {
+                             AtomicIntegerArray waiting, AtomicReference<Exception> fatal) {
         String record = partition + "," + value;
         journal.note("send", record);
         add("sent", 1);
-        outstanding.incrementAndGet();
+        waiting.incrementAndGet(partition);
         var answered = new AtomicBoolean();
         Callback done = (metadata, problem) -> {
             if (!answered.compareAndSet(false, true)) return;
-            outstanding.decrementAndGet();
+            waiting.decrementAndGet(partition);
             if (problem == null) {
                 journal.note("ack", record + "," + metadata.offset());
                 add("acked", 1);

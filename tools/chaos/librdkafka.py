@@ -24,7 +24,8 @@ from tools.chaos.journal import Journal
 
 #: The records of one producer are numbered from its own multiple of this.
 SPACE: Final = 1_000_000_000
-_OUTSTANDING: Final = 300
+_OUTSTANDING: Final = 60
+"""Records of one partition that wait for their answers: one that answers nothing does not keep the others waiting."""
 _IDEMPOTENT_PATIENCE: Final = 120_000
 _PLAIN_PATIENCE: Final = 15_000
 _COMMIT_EVERY: Final = 1.0
@@ -59,6 +60,7 @@ class Writer:
         self._journal = Journal(settings.directory, f"librdkafka-{kind}-{number}", {"kind": f"{kind} producer"})
         self._values = itertools.count(number * SPACE)
         self._fatal = ""
+        self._outstanding: Counter[int] = Counter()
         self._producer = self._new()
 
     def _new(self) -> Producer:
@@ -92,7 +94,7 @@ class Writer:
             self._producer.poll(max(0.0, due - time.monotonic()))
             if self._fatal:
                 self._renew()
-            if len(self._producer) < _OUTSTANDING:
+            if self._outstanding[partition] < _OUTSTANDING:
                 self._send(partition)
         end = time.monotonic() + _IDEMPOTENT_PATIENCE / 1000 + 10
         while len(self._producer) and time.monotonic() < end and not self._fatal:
@@ -113,6 +115,7 @@ class Writer:
         value = next(self._values)
 
         def done(error: KafkaError | None, message: Message) -> None:
+            self._outstanding[partition] -= 1
             if error is None:
                 self._journal.note("ack", partition, value, message.offset())
                 self._tally.add("acked")
@@ -123,12 +126,14 @@ class Writer:
 
         self._journal.note("send", partition, value)
         self._tally.add("sent")
+        self._outstanding[partition] += 1
         padding = " " * self._settings.padding
         try:
             self._producer.produce(
                 self._settings.topic, f"{value}{padding}".encode(), partition=partition, on_delivery=done
             )
         except (BufferError, KafkaException) as error:
+            self._outstanding[partition] -= 1
             self._journal.note("fail", partition, value, str(error))
             self._tally.add("fail")
 
