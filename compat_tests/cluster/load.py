@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import Self
 
 from confluent_kafka import Consumer, KafkaException, Message, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient
 
 from compat_tests.waiting import Deadline, until
 
@@ -128,3 +129,9 @@ def _end(consumer: Consumer, place: TopicPartition, deadline: Deadline) -> int:
         except KafkaException:
             if deadline.over:
                 raise
+
+
+def in_sync(address: str, topic: str, count: int) -> bool:
+    """Whether every partition has a leader and so many replicas in sync, by what clients are told."""
+    found = AdminClient({"bootstrap.servers": address}).list_topics(topic, timeout=20).topics[topic]
+    return all(each.leader >= 0 and len(each.isrs) == count for each in found.partitions.values())

@@ -12,7 +12,7 @@ from confluent_kafka.admin import AdminClient
 
 from compat_tests.cluster.conftest import StartCluster
 from compat_tests.cluster.journeys import create_topic
-from compat_tests.cluster.load import Load
+from compat_tests.cluster.load import Load, in_sync
 from compat_tests.cluster.nodes import Cluster
 from compat_tests.waiting import Deadline, until
 
@@ -23,11 +23,6 @@ PARTITIONS = 6
 def leaders(address: str, topic: str) -> dict[int, int]:
     found = AdminClient({"bootstrap.servers": address}).list_topics(topic, timeout=20).topics[topic]
     return {index: each.leader for index, each in found.partitions.items()}
-
-
-def in_sync(address: str, topic: str, count: int) -> bool:
-    found = AdminClient({"bootstrap.servers": address}).list_topics(topic, timeout=20).topics[topic]
-    return all(each.leader >= 0 and len(each.isrs) == count for each in found.partitions.values())
 
 
 @pytest.fixture
