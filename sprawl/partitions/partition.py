@@ -61,6 +61,8 @@ class Partition:
         """There is no other replica."""
         self.insync: InSync | None = None
         """While leading."""
+        self.appends = self.records_in = self.bytes_in = 0
+        """What producers have appended here since this object was made: for those who measure."""
         self.mending = asyncio.Lock()
         """Held while the log is cut or replaced, and while the role changes."""
         self.on_isr_due: Callable[[Partition], None] | None = None
@@ -206,6 +208,9 @@ class Partition:
                 commit = self._commit_of(duplicate.last_offset, all_replicas=all_replicas)
                 return Appended(duplicate.base_offset, -1, log.log_start_offset, commit)
         info = log.append(buffer, batches, self.leader_epoch, self._now_ms())
+        self.appends += 1
+        self.records_in += info.last_offset + 1 - info.base_offset
+        self.bytes_in += len(buffer)
         commit = self._commit_of(info.last_offset, all_replicas=all_replicas)
         return Appended(info.base_offset, info.log_append_time_ms, log.log_start_offset, commit)
 

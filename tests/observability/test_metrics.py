@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sprawl.observability.metrics import OTHER, Histogram, Registry
+from sprawl.observability.metrics import FOLDED, OTHER, Gauge, Histogram, Registry
 
 
 def test_counters_and_gauges_are_rendered_with_help_and_type() -> None:
@@ -55,13 +55,24 @@ def test_the_number_of_series_is_bounded() -> None:
     family = registry.counters("x_total", "X.", "topic")
     for name in ("a", "b", "c", "d", "c"):
         family.of(name).add()
-    assert registry.render().splitlines()[2:] == [
+    assert registry.render().splitlines()[2:5] == [
         'x_total{topic="a"} 1',
         'x_total{topic="b"} 1',
         f'x_total{{topic="{OTHER}"}} 3',
     ]
+    assert f'{FOLDED}{{metric="x_total"}} 2' in registry.render().splitlines(), "c and d had no room"
     family.forget("a")
     assert 'topic="a"' not in registry.render()
+
+
+async def test_a_table_is_read_when_it_is_rendered_and_bounded_alike() -> None:
+    registry, sizes = Registry(max_series=2), {"a": 1.0, "b": 2.0}
+    registry.table(Gauge.KIND, "size", "Size.", ("topic",), lambda: [((name,), size) for name, size in sizes.items()])
+    assert registry.render().splitlines()[2:] == ['size{topic="a"} 1', 'size{topic="b"} 2']
+    sizes.update(c=3, d=4)
+    assert registry.render().splitlines()[4] == f'size{{topic="{OTHER}"}} 7'
+    assert f'{FOLDED}{{metric="size"}} 2' in registry.render().splitlines()
+    assert await registry.render_in_turns() == registry.render()
 
 
 def test_misuse_is_an_assertion() -> None:

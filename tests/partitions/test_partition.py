@@ -69,6 +69,7 @@ async def test_a_repeated_batch_is_answered_with_its_first_place(tmp_path: Path)
         await asyncio.gather(first.wait(), again.wait())
         assert led.log.log_end_offset == 1
         assert again.last_offset == 0
+        assert (led.appends, led.records_in, led.bytes_in) == (1, 1, led.log.size_bytes), "and counted once"
 
 
 async def test_a_gap_in_sequences_is_refused(tmp_path: Path) -> None:
