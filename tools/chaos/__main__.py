@@ -16,7 +16,7 @@ from rich.console import Console
 
 from tools.chaos import isolation
 from tools.chaos.clients import java_missing
-from tools.chaos.course import Plan, Run
+from tools.chaos.course import REPLICAS, Plan, Run
 from tools.chaos.faults import OF_DISK, OF_NETWORK, Kind
 from tools.chaos.report import show, summary
 from tools.chaos.screen import Screen
@@ -46,6 +46,8 @@ def main(
         console.print(f"left out: faults of the network and full disks, for {obstacle}", highlight=False)
     wanted = list(Kind) if kinds is None else [Kind(each) for each in kinds.split(",")]
     possible = [kind for kind in wanted if isolated or kind not in OF_NETWORK | OF_DISK]
+    if nodes <= REPLICAS and kinds is None:
+        possible.remove(Kind.DRAIN)  # no node can be spared, so the cluster refuses
     if not possible:
         raise typer.BadParameter("none of these faults is possible here", param_hint="--kinds")
     lacking = "--no-java" if no_java else java_missing()

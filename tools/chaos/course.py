@@ -30,6 +30,7 @@ from tools.chaos.timeline import Timeline
 from tools.history.judge import judge
 
 TOPIC: Final = "orders"
+REPLICAS: Final = 3
 _FIRST_RECORDS: Final = 60.0
 _READ_SECONDS: Final = 180.0
 _HALT_SECONDS: Final = 150.0
@@ -70,6 +71,8 @@ class Outcome:
     """The longest time without an acknowledgement, by partition."""
     records: int = 0
     """Found by the last reading."""
+    unread_flips: int = 0
+    """Flipped bits that nobody has read, so that nobody could mend them."""
 
 
 class Run:
@@ -134,7 +137,7 @@ class Run:
         plan = self.plan
         self.timeline.note("start", nodes=plan.nodes, seed=plan.seed, isolated=plan.isolated)
         self.cluster.start()
-        self._observer.create(TOPIC, plan.partitions, min(3, plan.nodes), dict(_TOPIC_CONFIG))
+        self._observer.create(TOPIC, plan.partitions, REPLICAS, dict(_TOPIC_CONFIG))
         start = [clients.librdkafka, clients.java] if plan.java else [clients.librdkafka]
         for one in start:
             self.programs.append(
@@ -204,10 +207,10 @@ class Run:
         self.outcome.fired, self.outcome.skipped = self.nemesis.fired, self.nemesis.skipped
         self.outcome.problems += self.cluster.died
         self.outcome.counts = self.outcome.counts or self.counts
-        for wrong in compare([node.data for node in self.cluster.nodes], TOPIC):
-            self._wrong(wrong)
+        compared = compare([node.data for node in self.cluster.nodes], TOPIC, self.nemesis.flips)
+        self.outcome.unread_flips = compared.unread
         judged = judge(read_journals(self.journals))
-        for wrong in judged.problems:
+        for wrong in [*compared.problems, *judged.problems]:
             self._wrong(wrong)
         self.outcome.gaps = judged.gaps
         if self.outcome.problems:

@@ -117,7 +117,7 @@ class Writer:
         def done(error: KafkaError | None, message: Message) -> None:
             self._outstanding[partition] -= 1
             if error is None:
-                self._journal.note("ack", partition, value, message.offset())
+                self._journal.note("ack", partition, value, offset_told(message.offset()))
                 self._tally.add("acked")
             else:
                 outcome = "fail" if error.code() in _SURELY_NOT else "unknown"
@@ -160,6 +160,7 @@ class Member:
                 "group.id": group,
                 "auto.offset.reset": "earliest",
                 "enable.auto.commit": False,
+                "check.crcs": True,
                 "session.timeout.ms": 10_000,
                 "heartbeat.interval.ms": 1_000,
                 "max.poll.interval.ms": 60_000,
@@ -236,6 +237,11 @@ class Member:
         self._journal.note("revoke", [each.partition for each in partitions], lost)
         for each in partitions:
             self._read.pop(each.partition, None)
+
+
+def offset_told(offset: int | None) -> int:
+    """-1 where the acknowledgement of a record that was sent again says only that it is there."""
+    return -1 if offset is None else offset
 
 
 def value_of(payload: bytes | None) -> int:

@@ -27,7 +27,7 @@ from confluent_kafka.cimpl import NewTopic
 
 from tools.chaos.cluster import Cluster
 from tools.chaos.journal import Journal
-from tools.chaos.librdkafka import SPACE
+from tools.chaos.librdkafka import SPACE, offset_told
 
 GROUPS: Final = ("librdkafka-group", "java-group")
 _ASK_SECONDS: Final = 5.0
@@ -110,7 +110,7 @@ class Observer:
         def done(error: KafkaError | None, message: Message) -> None:
             answers[partition] = "" if error is None else str(error)
             if error is None:
-                self._journal.note("ack", partition, value, message.offset())
+                self._journal.note("ack", partition, value, offset_told(message.offset()))
             else:
                 self._journal.note("unknown", partition, value, str(error))
 

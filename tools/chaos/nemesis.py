@@ -20,6 +20,7 @@ from tools.chaos.faults import DAMAGING, OF_NETWORK, OF_PROCESS, Fault, Kind, dr
 from tools.chaos.links import Weather, between, bridge, towards
 from tools.chaos.network import OUTSIDE
 from tools.chaos.nodes import ADMIN, Node, NodeError
+from tools.chaos.replicas import Flip
 from tools.chaos.timeline import Timeline
 
 _WHOLE_SECONDS: Final = 60.0
@@ -51,6 +52,7 @@ class Nemesis:
         """`whole`: whether all replicas are in sync. `problem` is told what a node must not do."""
         self.fired: Counter[Kind] = Counter()
         self.skipped: Counter[Kind] = Counter()
+        self.flips: list[Flip] = []
         self._cluster = cluster
         self._timeline = timeline
         self._whole = whole
@@ -211,11 +213,19 @@ class Nemesis:
                     self._resting.wait(fault.seconds)
                     node.format(self._cluster.cluster_id, self._cluster.secret)
                 else:
-                    flipped = node.flip(random.Random(fault.chance), self._topic)
-                    self._timeline.note("flipped", node=node.number, where=flipped or "no closed segment yet")
+                    self._flip(node, fault)
                     self._resting.wait(fault.seconds)
                 node.start()
             self._end(fault)
+
+    def _flip(self, node: Node, fault: Fault) -> None:
+        flip = node.flip(random.Random(fault.chance), self._topic)
+        if flip is None:
+            self._timeline.note("nothing to flip", node=node.number)
+            return
+        self.flips.append(flip)
+        where = flip.segment.relative_to(node.data)
+        self._timeline.note("flipped", node=node.number, segment=where, at=flip.at, bit=flip.bit)
 
     def _wait_whole(self) -> bool:
         end = time.monotonic() + _WHOLE_SECONDS

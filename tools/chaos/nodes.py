@@ -17,6 +17,7 @@ from contextlib import closing, suppress
 from pathlib import Path
 
 from tools.chaos.network import Network
+from tools.chaos.replicas import Flip
 
 SPRAWL = Path(sys.executable).with_name("sprawl")
 ADMIN = Path(sys.executable).with_name("sprawl-admin")
@@ -154,8 +155,8 @@ class Node:
         assert not self.running
         shutil.rmtree(self.data)
 
-    def flip(self, rng: random.Random, topic: str) -> str:
-        """Flips a bit in the middle of a closed segment of this topic; says which, or nothing if there is none."""
+    def flip(self, rng: random.Random, topic: str) -> Flip | None:
+        """Flips a bit of a closed segment of this topic; None if there is no such segment yet."""
         assert not self.running
         closed: list[Path] = []
         for partition in sorted(self.data.rglob(f"{topic}-*")):
@@ -163,7 +164,7 @@ class Node:
                 closed += sorted(partition.glob("*.log"))[:-1]
         closed = [each for each in closed if each.stat().st_size > 1024]
         if not closed:
-            return ""
+            return None
         segment = rng.choice(closed)
         at, bit = rng.randrange(segment.stat().st_size), rng.randrange(8)
         with segment.open("r+b") as file:
@@ -171,4 +172,4 @@ class Node:
             byte = file.read(1)[0]
             file.seek(at)
             file.write(bytes([byte ^ 1 << bit]))
-        return f"{segment.relative_to(self.data)} at {at}, bit {bit}"
+        return Flip(segment, at, bit)

@@ -21,6 +21,7 @@ def summary(plan: Plan, outcome: Outcome) -> dict[str, Any]:
         "records": outcome.records,
         "faults": {kind.value: outcome.fired[kind] for kind in plan.kinds},
         "skipped": {kind.value: number for kind, number in outcome.skipped.items()},
+        "unread_flips": outcome.unread_flips,
         "settled_seconds": [round(each, 1) for each in outcome.settled],
         "longest_gap_seconds": {str(partition): round(gap, 2) for partition, gap in outcome.gaps.items()},
         "directory": str(plan.directory),
@@ -42,6 +43,8 @@ def show(plan: Plan, outcome: Outcome, console: Console) -> None:
     table.add_row("faults", f"{sum(outcome.fired.values())}: {fired}")
     if told["skipped"]:
         table.add_row("skipped", ", ".join(f"{kind} {number}" for kind, number in told["skipped"].items()))
+    if outcome.unread_flips:
+        table.add_row("flipped bits nobody read", str(outcome.unread_flips))
     settled = outcome.settled or [0.0]
     table.add_row("all well after a round", f"{max(settled):.1f} s at the latest, of {len(outcome.settled)} rounds")
     gaps = ", ".join(f"{partition}: {gap} s" for partition, gap in told["longest_gap_seconds"].items())
