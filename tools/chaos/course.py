@@ -114,6 +114,8 @@ class Run:
             self._begin()
             self._rounds()
             self._finish()
+        except KeyboardInterrupt:
+            self._wrong("interrupted")
         except Exception as error:  # noqa: BLE001 - whatever it is, the run is over and what it saw is judged
             self._wrong(f"{type(error).__name__}: {error}")
         finally:
