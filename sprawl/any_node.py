@@ -11,6 +11,7 @@ from uuid import UUID
 from sprawl.config.broker import BrokerConfig
 from sprawl.groups.log import TOPIC as OFFSETS_TOPIC
 from sprawl.handlers.any_node import PartitionSpread, Passing, everywhere, for_group, for_groups
+from sprawl.handlers.any_node_brokers import for_brokers
 from sprawl.handlers.any_node_fetch import AnyNodeFetch
 from sprawl.handlers.context import Handler
 from sprawl.handlers.fetch import FetchHandlers
@@ -34,6 +35,7 @@ _OF_A_GROUP: Final = (
     ApiKey.OFFSET_DELETE,
 )
 _OF_GROUPS: Final = (ApiKey.DESCRIBE_GROUPS, ApiKey.DELETE_GROUPS, ApiKey.OFFSET_FETCH)
+_OF_BROKERS: Final = (ApiKey.DESCRIBE_CONFIGS, ApiKey.INCREMENTAL_ALTER_CONFIGS)
 _MAY_WAIT: Final = (ApiKey.JOIN_GROUP, ApiKey.SYNC_GROUP)
 
 
@@ -64,6 +66,8 @@ def answer_for_all(routes: dict[ApiKey, Handler], fetch: FetchHandlers, parts: P
         routes[key] = for_group(routes[key], coordinator_of, passing, may_wait=key in _MAY_WAIT)
     for key in _OF_GROUPS:
         routes[key] = for_groups(key, routes[key], coordinator_of, passing)
+    for key in _OF_BROKERS:
+        routes[key] = for_brokers(key, routes[key], alive, passing)
     routes[ApiKey.LIST_GROUPS] = everywhere(routes[ApiKey.LIST_GROUPS], alive, passing, "groups")
 
 
