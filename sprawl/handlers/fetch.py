@@ -198,6 +198,12 @@ class FetchHandlers:
                 return  # there, and not committed yet
         else:
             until = partition.replica_end
+            if partition.log.log_start_offset <= wanted.offset < partition.log.local_start_offset:
+                raise ApiError(
+                    ErrorCode.OFFSET_MOVED_TO_TIERED_STORAGE,
+                    f"{partition}: {wanted.offset} is in the cloud tier, for replicas there is "
+                    f"{partition.log.local_start_offset} and what follows",
+                )
             if wanted.offset <= partition.log.log_end_offset and wanted.offset >= partition.log.log_start_offset:
                 partition.fetched_by(replica.node_id, replica.broker_epoch, wanted.offset)
                 answer.high_watermark = partition.high_watermark

@@ -119,17 +119,29 @@ async def _find_offset(
         case -1:  # latest
             answer.offset = readable
             answer.leader_epoch = partition.epoch_at(readable)
-        case -2 | -4:  # earliest, and earliest that is local: the same while everything is local
+        case -2:  # earliest
             answer.offset = log.log_start_offset
             answer.leader_epoch = partition.epoch_at(log.log_start_offset)
+        case -4:  # earliest on disk
+            answer.offset = log.local_start_offset
+            answer.leader_epoch = partition.epoch_at(log.local_start_offset)
         case -3:  # the record with the largest timestamp
-            _answer_with(answer, await log.max_timestamp_offset(), readable)
-        case -5 | -6:  # the last tiered offset, the first not yet uploaded: nothing is tiered here
-            answer.offset = -1
+            _answer_with(answer, await partition.max_timestamp_offset(), readable)
+        case -5 | -6:  # the last one in the cloud tier, and the first one that is not there yet
+            answer.offset = _seam(partition, after=wanted.timestamp == -6)
+            answer.leader_epoch = partition.epoch_at(answer.offset) if answer.offset >= 0 else -1
         case timestamp if timestamp >= 0:
-            _answer_with(answer, await log.offset_for_timestamp(timestamp), readable)
+            _answer_with(answer, await partition.offset_for_timestamp(timestamp), readable)
         case timestamp:
             raise ApiError(ErrorCode.INVALID_REQUEST, f"timestamp {timestamp} has no meaning")
+
+
+def _seam(partition: Partition, *, after: bool) -> int:
+    """-1 where nothing is tiered."""
+    if partition.cold is None or not partition.config.remote_storage_enable:
+        return -1
+    end = partition.cold.end_offset
+    return max(end, partition.log.log_start_offset) if after else max(end - 1, -1)
 
 
 def _answer_with(answer: ListOffsetsPartitionResponse, found: tuple[int, int, int] | None, readable: int) -> None:

@@ -175,6 +175,9 @@ class ReplicaFetcher:
         if error is ErrorCode.OFFSET_OUT_OF_RANGE:
             await self._out_of_range(partition, data)
             return False
+        if error is ErrorCode.OFFSET_MOVED_TO_TIERED_STORAGE:
+            await self._begin_behind_tier(partition, data)
+            return False
         if error is not ErrorCode.NONE:
             raise ApiError(error, f"node {self._leader} answers {error.name}")
         if data.diverging_epoch.epoch >= 0 or data.diverging_epoch.end_offset >= 0:
@@ -211,6 +214,17 @@ class ReplicaFetcher:
             )
         log.info("%s: the leader's log begins at %d; starting over there", partition, data.log_start_offset)
         await partition.begin_at(data.log_start_offset)
+
+    async def _begin_behind_tier(self, partition: Partition, data: PartitionData) -> None:
+        """The leader has in the cloud tier only what comes next: go on where the tier ends."""
+        beginning = None if partition.cold is None else partition.cold.beginning_now()
+        if beginning is None or beginning.offset <= partition.log.log_end_offset:
+            raise ApiError(
+                ErrorCode.OFFSET_MOVED_TO_TIERED_STORAGE,
+                f"what comes after offset {partition.log.log_end_offset} is in the cloud tier; looking where it ends",
+            )
+        log.info("%s: offsets up to %d are in the cloud tier; starting there", partition, beginning.offset)
+        await partition.begin_behind_tier(beginning, max(data.log_start_offset, 0))
 
     def _pause(self, key: Key) -> None:
         self._paused[key] = self._clock.monotonic() + self._pace.backoff

@@ -19,6 +19,7 @@ from collections.abc import Callable, Sequence
 from uuid import UUID
 
 from sprawl.config.topics import TopicConfig
+from sprawl.partitions.cold import Beginning, ColdRecords
 from sprawl.partitions.insync import InSync
 from sprawl.partitions.waiting import Appended, Commit, FetchWait
 from sprawl.quorum.image import PartitionImage
@@ -65,12 +66,14 @@ class Partition:
         """What producers have appended here since this object was made: for those who measure."""
         self.mending = asyncio.Lock()
         """Held while the log is cut or replaced, and while the role changes."""
+        self.cold: ColdRecords | None = None
+        """The part of the log that the cloud tier has, where there is a tier."""
         self.on_isr_due: Callable[[Partition], None] | None = None
         """Told that the in-sync set might have to change."""
         self._node_id = node_id
         self._now_ms = now_ms
         self._now = now
-        self._high_watermark = log.log_start_offset
+        self._high_watermark = log.local_start_offset
         self._awaiting_commit: deque[Commit] = deque()
         self._awaiting_write: deque[Commit] = deque()
         """Of producers that asked for this replica only (acks=1)."""
@@ -142,7 +145,7 @@ class Partition:
             self.leader_epoch = image.leader_epoch
             self.epoch_start = self.log.log_end_offset
             self.log.epochs.assign(image.leader_epoch, self.epoch_start)
-            self._high_watermark = max(self._high_watermark, self.log.log_start_offset)
+            self._high_watermark = max(self._high_watermark, self.log.local_start_offset)
             self._advance()
             self._wake_all()
 
@@ -242,20 +245,68 @@ class Partition:
 
     def epoch_end(self, epoch: int) -> tuple[int, int]:
         """The largest epoch not above `epoch` and the offset it ends at; (-1, -1) if there is none (KIP-101)."""
+        self._know_epochs()
         return self.log.epochs.end_offset_for(epoch, self.log.log_end_offset)
 
     def epoch_at(self, offset: int) -> int:
         """The leader epoch that wrote, or will write, the record at `offset`."""
+        self._know_epochs()
         return self.log.epochs.epoch_of(offset) if offset < self.log.log_end_offset else self.leader_epoch
 
+    def _know_epochs(self) -> None:
+        """What a replica did not write itself, and may have lost with its index, the tier knows."""
+        log, cold = self.log, self.cold
+        if cold is not None and log.log_start_offset < log.local_start_offset:
+            known = log.epochs.entries
+            if not known or known[0][1] > log.log_start_offset:
+                log.epochs.precede(entry for entry in cold.epochs if entry[1] < log.local_start_offset)
+                log.epochs.truncate_start(log.log_start_offset)
+
     def read_now(self, offset: int, max_bytes: int, until: int, minimum_one: bool) -> LogRead | None:
-        """What can be read without asking the disk; None if it must be asked. Raises `ApiError`."""
+        """What can be read without asking the disk, or the tier; None if they must be asked. Raises `ApiError`."""
         self._refuse_if_closed()
+        if self._is_cold(offset):
+            return None
         return self.log.read_now(offset, max_bytes, until, minimum_one)
 
     async def read(self, offset: int, max_bytes: int, until: int, minimum_one: bool) -> LogRead:
         self._refuse_if_closed()
-        return await self.log.read(offset, max_bytes, until, minimum_one)
+        while True:
+            if not self._is_cold(offset):
+                try:
+                    return await self.log.read(offset, max_bytes, until, minimum_one)
+                except ApiError:
+                    if not self._is_cold(offset):
+                        raise  # otherwise: it left the disk meanwhile
+            assert self.cold is not None, "what is cold is in a tier"
+            read = await self.cold.read(offset, max_bytes, until, minimum_one)
+            if read.size or read.next_offset == offset:
+                return read
+            offset = read.next_offset  # behind a gap
+
+    async def offset_for_timestamp(self, timestamp: int) -> tuple[int, int, int] | None:
+        """Offset, timestamp, leader epoch of the first record that is as new as `timestamp`. Raises `ApiError`."""
+        start = self.log.log_start_offset
+        if self._is_cold(start):
+            assert self.cold is not None, "what is cold is in a tier"
+            found = await self.cold.first_at_or_after(timestamp, start)
+            if found is not None:
+                return found.offset, found.timestamp, found.leader_epoch
+        return await self.log.offset_for_timestamp(timestamp)
+
+    async def max_timestamp_offset(self) -> tuple[int, int, int] | None:
+        """The same, of the first of the records with the largest timestamp."""
+        start, here = self.log.log_start_offset, await self.log.max_timestamp_offset()
+        if self._is_cold(start):
+            assert self.cold is not None, "what is cold is in a tier"
+            found = await self.cold.newest(start)
+            if found is not None and (here is None or found.timestamp >= here[1]):
+                return found.offset, found.timestamp, found.leader_epoch
+        return here
+
+    def _is_cold(self, offset: int) -> bool:
+        """Whether a record has left the disk."""
+        return self.cold is not None and self.log.log_start_offset <= offset < self.log.local_start_offset
 
     def wait_for_records(self, waiter: FetchWait) -> None:
         self._awaiting_records[waiter] = None
@@ -347,6 +398,12 @@ class Partition:
         await self.log.reset_to(offset)
         self._let_look_again()
         self._high_watermark = offset
+
+    async def begin_behind_tier(self, beginning: Beginning, log_start_offset: int) -> None:
+        """As follower: what the leader has not here, but in the tier, is left there (KIP-405). Raises as `begin_at`."""
+        await self.log.begin_behind_tier(beginning.offset, log_start_offset, beginning.epochs, beginning.producers)
+        self._let_look_again()
+        self._high_watermark = beginning.offset
 
     async def durable(self) -> None:
         """Wait until everything appended so far is durable here. Raises `ApiError` if it will not be."""

@@ -18,7 +18,10 @@ METADATA_TOPIC: Final = "__cluster_metadata"
 METADATA_TOPIC_ID: Final = UUID(int=1)
 """Kafka's reserved id of the metadata topic."""
 EVENTS_TOPIC: Final = "__sprawl_events"
-INTERNAL_TOPICS: Final = frozenset({"__consumer_offsets", "__transaction_state", "__share_group_state", EVENTS_TOPIC})
+TIER_TOPIC: Final = "__sprawl_tier"
+INTERNAL_TOPICS: Final = frozenset(
+    {"__consumer_offsets", "__transaction_state", "__share_group_state", EVENTS_TOPIC, TIER_TOPIC}
+)
 LOST: Final = UUID(int=1)
 """Kafka's reserved id of the directory of a replica that does not have its data (KIP-858)."""
 CLUSTER_WIDE: Final = ""

@@ -69,6 +69,11 @@ class LeaderEpochs:
         """The entries of epochs that began below `offset`."""
         return tuple(entry for entry in self._entries if entry[1] < offset)
 
+    def within(self, start: int, end: int) -> tuple[tuple[int, int], ...]:
+        """The entries of epochs that wrote offsets from `start` up to `end`; the first one counts from `start`."""
+        at = max(bisect_right(self._entries, start, key=lambda entry: entry[1]) - 1, 0)
+        return tuple((epoch, max(first, start)) for epoch, first in self._entries[at:] if first < end)
+
     def truncate_end(self, offset: int) -> None:
         """Forget epochs that began at or behind `offset`."""
         while self._entries and self._entries[-1][1] >= offset:

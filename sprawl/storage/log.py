@@ -19,6 +19,7 @@ from typing import Final
 
 from sprawl.config.topics import Durability, TopicConfig
 from sprawl.storage.beginning import note_start, note_tier_start
+from sprawl.storage.closed import ClosedPart, closed_part, next_closed
 from sprawl.storage.cutting import LogCutter
 from sprawl.storage.index import Checkpoint
 from sprawl.storage.producers import ProducerStates
@@ -186,6 +187,22 @@ class Log(LogCutter):
             except (OSError, ValueError) as error:
                 raise self._unreadable(error) from None
             return None if found is None else (found.offset, found.timestamp, found.leader_epoch)
+
+    def next_closed(self, offset: int, until: int) -> Segment | None:
+        """The closed segment that holds `offset`, or begins behind it; None if it is not all below `until`."""
+        return next_closed(self.segments, offset, until)
+
+    async def closed_part(self, offset: int, until: int) -> ClosedPart | None:
+        """What `next_closed` finds, from the batch on that holds `offset`. Raises `ApiError`."""
+        while True:
+            try:
+                return await closed_part(self.segments, self._reading, self.index, self.epochs, offset, until)
+            except CutError:
+                continue
+            except DamagedError as error:
+                raise self._damaged_at(error) from None
+            except (OSError, ValueError) as error:
+                raise self._unreadable(error) from None
 
     # -- shape ----------------------------------------------------------------------------------------------
 

@@ -194,6 +194,17 @@ class LogFiles:
                 position += header.size
         return None
 
+    async def position_of(self, segment: Segment, offset: int) -> int:
+        """Where the first batch begins that ends behind `offset`. Raises as `first_at_or_after`."""
+        position = self._index.position_of(segment.base_offset, offset)
+        while position < segment.size:
+            _, batches = await self.batches_at(segment, position)
+            for _, header in batches:
+                if header.next_offset > offset:
+                    return position
+                position += header.size
+        return position
+
     async def batches_at(self, segment: Segment, position: int) -> tuple[memoryview, list[tuple[int, BatchHeader]]]:
         """At least one batch from `position` on, which is not the segment's end. Raises as `first_at_or_after`."""
         left = segment.size - position

@@ -1,0 +1,23 @@
+"""What the tier has done since the node started. Counted here, shown by the metrics."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(slots=True)
+class TierCounters:
+    copied_bytes: int = 0
+    copied_segments: int = 0
+    copy_errors: int = 0
+    copies_refused: int = 0
+    """Finished, and void: another leads by now."""
+    deleted_segments: int = 0
+    delete_errors: int = 0
+    fetched_bytes: int = 0
+    fetch_requests: int = 0
+    fetch_errors: int = 0
+    damaged_chunks: int = 0
+    """Bytes that came with a wrong checksum: not served."""
+    cache_hits: int = 0
+    cache_misses: int = 0
