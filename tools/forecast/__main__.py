@@ -28,7 +28,7 @@ _EXAMPLE = """
 Example: python -m tools.forecast --traces /data/traces --json > forecast.json
 """
 
-app = typer.Typer(add_completion=False, rich_markup_mode=None)
+app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 
 
 @app.command(epilog=_EXAMPLE, help=__doc__.split("\n\n")[0] + "\n\n" + __doc__.split("\n\n")[1])

@@ -8,9 +8,9 @@ size of its own by lot. At its busiest (but for one step in 200) the whole clust
 A leader's move works from the next step on; a copied replica takes its bytes, which the old leader and the new
 replica carry meanwhile, at a throttle: `THROTTLE` at most, and no more than what they had to spare a step ago.
 
-The reactive balancer has the same policy, the same settings, budget, margins and metrics: only, instead of the
-forecasts it gets the load of the last step. What is counted: minutes in which a node had more than its capacity,
-bytes copied, moves undone within the hour.
+The reactive balancer has the same policy, the same budget and metrics: only, instead of the forecasts it gets the load
+of the last step. What is counted: minutes in which a node had more than its capacity, bytes copied, moves undone within
+the hour.
 """
 
 from __future__ import annotations
@@ -41,7 +41,9 @@ THROTTLE: Final = 0.1
 LEAST_THROTTLE: Final = 0.01
 CALM: Final = 0.9
 """Of a node's capacity: up to there it has something to spare for copies."""
-FULL: Final = 0.85
+NOW: Final = "now"
+"""In place of a forecast: the load of the last step."""
+FULL: Final = 0.9
 PEAK: Final = 0.999
 """The quantile of a series' past that counts as its peak."""
 MOST_DAYS: Final = 14
@@ -161,9 +163,9 @@ def cluster_for(load: Array, rng: np.random.Generator, full: float = FULL) -> Cl
 
 
 def run(traffic: Traffic, cluster: Cluster, forecast: str | None, settings: Settings) -> Outcome:
-    """`forecast`: a name in `traffic.expected`, "now" for the load of the last step, None for no balancer."""
+    """`forecast`: a name in `traffic.expected`, `NOW`, None for no balancer."""
     step_seconds = traffic.grid.step_seconds
-    seen = 1 if forecast == "now" else len(HORIZON_MINUTES)
+    seen = 1 if forecast == NOW else len(HORIZON_MINUTES)
     balancer = Balancer(HORIZON_MINUTES[:seen], step_seconds, replace(settings, weights=settings.weights[:seen]))
     world = _World(cluster)
     overload, excess = np.zeros(traffic.load.shape[1]), 0.0
@@ -174,8 +176,8 @@ def run(traffic: Traffic, cluster: Cluster, forecast: str | None, settings: Sett
         excess += float(np.maximum(carried - 1, 0).sum())
         if forecast is None:
             continue
-        if forecast == "now":
-            expected = Expected(load[None], 1.1 * load[None])
+        if forecast == NOW:
+            expected = Expected(load[None], load[None])
         else:
             median, upper = traffic.expected[forecast]
             expected = Expected(median[..., step], upper[..., step])

@@ -11,7 +11,7 @@ from rich.table import Table
 
 from sprawl.intelligence.foresight.grid import HORIZON_MINUTES
 from tools.chart import line_chart
-from tools.forecast.contest import NOBODY, PREDICTIVE, Contest
+from tools.forecast.contest import NOBODY, PREDICTIVE, RESTLESS, Contest
 from tools.forecast.evaluation import Kind, Report
 from tools.forecast.scores import HORIZONS
 
@@ -88,7 +88,7 @@ def draw(report: Report, directory: Path) -> list[Path]:
         sums = {
             rival: [(float(day + 1), float(total)) for day, total in enumerate(np.cumsum(daily))]
             for rival, daily in contest.daily.items()
-            if rival != NOBODY
+            if rival not in (NOBODY, RESTLESS)
         }
         paths.append(directory / f"forecast-overload-{contest.name.split()[0]}.svg")
         title = (
@@ -156,7 +156,7 @@ def _contest(contest: Contest, console: Console) -> None:
     low, high = contest.interval
     console.print(
         f"overload of the predictive to the reactive balancer: {contest.ratio:.2f} (9 in 10: {low:.2f}-{high:.2f}), "
-        f"bytes {contest.bytes_ratio:.2f}",
+        f"to the one with any number of moves: {contest.restless_ratio:.2f}; bytes {contest.bytes_ratio:.2f}",
         highlight=False,
     )
     spots = contest.hotspots
@@ -175,6 +175,7 @@ def _replay(contest: Contest | None) -> dict[str, Any]:
     return {
         "overload_minutes_ratio_to_reactive": _number(contest.ratio),
         "ratio_interval_90": [_number(bound) for bound in contest.interval],
+        "overload_minutes_ratio_to_reactive_with_any_number_of_moves": _number(contest.restless_ratio),
         "bytes_ratio_to_reactive": _number(contest.bytes_ratio),
         "undone_share": _number(ours.undone_share),
         "on": contest.name,

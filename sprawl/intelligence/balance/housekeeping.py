@@ -23,7 +23,7 @@ def rack_move(cluster: Cluster, disk_limit: float, resting: Mask) -> Move | None
     if len(np.unique(cluster.racks[cluster.alive])) < width:
         return None
     find = replica_moves(disk_limit)
-    for partition in np.flatnonzero(~resting):
+    for partition in np.flatnonzero(_doubled(cluster) & ~resting):
         nodes = cluster.replicas[partition][cluster.replicas[partition] != NOBODY]
         racks = cluster.racks[nodes]
         for place, node in enumerate(nodes):
@@ -34,6 +34,13 @@ def rack_move(cluster: Cluster, disk_limit: float, resting: Mask) -> Move | None
                     target = int(targets[cluster.stored()[targets].argmin()])
                     return _copied(cluster, Goal.RACK, int(partition), int(node), target, 0, 0, 0)
     return None
+
+
+def _doubled(cluster: Cluster) -> Mask:
+    """The partitions with two replicas in one rack."""
+    nobody = -1 - np.arange(cluster.replicas.shape[1])
+    racks = np.sort(np.where(cluster.replicas == NOBODY, nobody, cluster.racks[cluster.replicas]), axis=1)
+    return np.asarray((racks[:, 1:] == racks[:, :-1]).any(axis=1))
 
 
 def disk_move(cluster: Cluster, disk_limit: float, resting: Mask) -> Move | None:

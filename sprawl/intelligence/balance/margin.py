@@ -21,7 +21,6 @@ from sprawl.intelligence.foresight.trees import UPPER
 _PACE: Final = 0.05
 _LEAST: Final = -1.0
 _MOST: Final = 4.0
-_BUSY: Final = 0.5
 
 
 class Margin:
@@ -42,7 +41,7 @@ class Margin:
                 continue
             sums = Sums.of(self._past[-horizon], shares)
             median, spread = sums.median[number], sums.spread()[number]
-            busy = (median >= np.quantile(median, _BUSY)) & (spread > 0)
+            busy = (median >= np.sort(median)[len(median) // 2]) & (spread > 0)
             if busy.any():
                 above = np.mean(carried[busy] > median[busy] + self.doubts[number] * spread[busy])
                 self.doubts[number] += _PACE * (above - (1 - UPPER))

@@ -29,6 +29,7 @@ _UNIT: Final = 10.0
 _TAIL: Final = float(np.log(5))
 """In mean deviations how far Laplace's .9 quantile stands above its median."""
 _LEAST_MARGIN: Final = 0.3
+"""However well the forecasts of nodes did lately, some doubt stays."""
 _NOTHING: Final = 1e-6
 
 
