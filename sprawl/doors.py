@@ -71,6 +71,10 @@ class Doors:
         """Name, host and port of each listener."""
         return [(listener.name, listener.host, listener.port) for listener in self._listeners]
 
+    def connections(self) -> dict[str, int]:
+        """How many are open, by listener."""
+        return {listener.name: listener.connections for listener in self._listeners}
+
     @property
     def name(self) -> str:
         """The first listener's."""

@@ -72,6 +72,9 @@ class Node:
         """What `stop` undoes, last things first."""
         self.counts: Callable[[], Counts] = Counts
         """What this process has cost so far, as far as anybody knows."""
+        self.when_built: Callable[[Parts, dict[ApiKey, Handler], Doors], None] = lambda *_: None
+        """Told of the parts and the handlers before clients are served."""
+        self.membership: Membership | None = None
         self._failure: asyncio.Future[str] = asyncio.get_running_loop().create_future()
 
     @property
@@ -124,6 +127,7 @@ class Node:
         quorum = await self._start_quorum(identity, me, state, logs, links, addresses)
         parts = self._parts(identity, logs, quorum, links)
         self._routes.update(routes_of(parts, config, runtime, self._routes.keys))
+        self.when_built(parts, self._routes, self._doors)
         lifecycle = self._lifecycle(identity, parts)
         parts.broker_epoch = lambda: lifecycle.epoch
         await quorum.caught_up()
@@ -147,7 +151,7 @@ class Node:
         self._run(parts.caretaker.run(), "caretaker")
         self._run(parts.controller.run(), "controller")
         bind = config.endpoints[0].host, self._doors.port
-        membership = membership_of(parts, config, runtime, secret, bind, self._doors.pair, self.counts)
+        membership = self.membership = membership_of(parts, config, runtime, secret, bind, self._doors.pair, self.counts)
         self._undo.push_async_callback(membership.stop)
         peers.push_pull = membership.push_pull
         self._run(membership.run(), "membership")

@@ -28,10 +28,11 @@ from sprawl.observability.status import Verdict, status_pages
 from sprawl.runtime import Runtime
 from sprawl.runtime.real import RealRuntime
 from sprawl.runtime.real import run as run_on_loop
-from sprawl.vitals import Vitals, seconds_since_start
+from sprawl.vitals import Vitals, cpu_seconds, seconds_since_start
 from sprawl_protocol.errors import ApiError
 
 if TYPE_CHECKING:
+    from sprawl.monitoring.watch import Watch
     from sprawl.node import Node
     from sprawl.observability.http import StatusServer
 
@@ -102,6 +103,7 @@ async def _serve(config: BrokerConfig, runtime: Runtime, lifeline: int | None) -
     running = _Running(node)
     vitals = Vitals(node.metrics)
     node.counts = vitals.counts
+    watch = _watch_over(node, config, runtime)
     pages: StatusServer | None = None
     try:
         pages = await _serve_pages(config, runtime, running)
@@ -110,6 +112,7 @@ async def _serve(config: BrokerConfig, runtime: Runtime, lifeline: int | None) -
             log.info("told to stop while starting")
             return await _stopped(node, config)
         running.started = True
+        watch.start()
         _calm_the_collector()
         seconds = seconds_since_start() or runtime.clock.monotonic() - began
         log.info("ready in %.2f s: %s", seconds, _where(node))
@@ -132,6 +135,7 @@ async def _serve(config: BrokerConfig, runtime: Runtime, lifeline: int | None) -
         return 1
     finally:
         vitals.stop()
+        await watch.stop()
         if pages is not None:
             await pages.stop()
 
@@ -231,6 +235,17 @@ class _Running:
         if self.failed or self.stopping or not self.started:
             return Verdict(False, "failed" if self.failed else "stopping" if self.stopping else "starting")
         return Verdict(self.node.ready, "not ready")
+
+
+def _watch_over(node: Node, config: BrokerConfig, runtime: Runtime) -> Watch:
+    """Sees nothing of a node that has no status page."""
+    from sprawl.monitoring.watch import Watch
+
+    watch = Watch(node.metrics, runtime, cpu_seconds)
+    if config.http is not None:
+        node.when_built = watch.installed
+        watch.gossip = lambda: () if node.membership is None else node.membership.members()
+    return watch
 
 
 async def _serve_pages(config: BrokerConfig, runtime: Runtime, running: _Running) -> StatusServer | None:

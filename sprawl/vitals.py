@@ -26,10 +26,15 @@ class Vitals:
     def __init__(self, registry: Registry) -> None:
         registry.gauges("sprawl_build_info", "1, with the version as a label.", "version").of(__version__).value = 1
         cpu = registry.counter("process_cpu_seconds_total", "CPU time used, user and system.")
-        cpu.follow(_cpu_seconds)
+        cpu.follow(cpu_seconds)
         if os.path.exists("/proc/self/statm"):  # noqa: PTH110
             registry.gauge("process_resident_memory_bytes", "Memory in use, as the system counts it.", _resident_bytes)
             registry.gauge("process_open_fds", "Open files and sockets.", _open_files)
+        for what in ("read", "write"):
+            if _disk_bytes(what) is not None:
+                registry.counter(
+                    f"kafka_server_kafkaserver_linux_disk_{what}_bytes", f"Disk, bytes: {what}, by this process."
+                ).follow(lambda what=what: _disk_bytes(what) or 0)  # type: ignore[misc]
         self._lag = registry.histogram("sprawl_loop_lag_seconds", "How late the event loop runs a timer that is due.")
         self._timer: asyncio.TimerHandle | None = None
         self._worst_lag: float | None = None
@@ -45,7 +50,7 @@ class Vitals:
         """Of the process so far; the lag is the worst since this was asked last."""
         lag, self._worst_lag = self._worst_lag, None
         received, sent = _net_bytes()
-        return Counts(_cpu_seconds(), received, sent, _written_bytes(), lag)
+        return Counts(cpu_seconds(), received, sent, _disk_bytes("write"), lag)
 
     def _expect(self, loop: asyncio.AbstractEventLoop) -> None:
         due = loop.time() + LAG_SECONDS
@@ -67,7 +72,8 @@ def seconds_since_start() -> float | None:
         return None
 
 
-def _cpu_seconds() -> float:
+def cpu_seconds() -> float:
+    """Used by this process so far, user and system."""
     times = os.times()
     return times.user + times.system
 
@@ -95,11 +101,11 @@ def _net_bytes() -> tuple[float | None, float | None]:
     return received, sent
 
 
-def _written_bytes() -> float | None:
-    """What this process has had written to disks; None where it may not know."""
+def _disk_bytes(what: str) -> float | None:
+    """What this process has had read from disks, or written to them; None where it may not know."""
     try:
         told = dict(line.split(": ") for line in _proc("io").splitlines())
-        return int(told["write_bytes"])
+        return int(told[f"{what}_bytes"])
     except (OSError, ValueError, KeyError):
         return None
 

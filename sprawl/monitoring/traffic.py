@@ -16,7 +16,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from sprawl.handlers.context import Handler, RequestContext
-from sprawl.observability.metrics import OTHER, Counter, Histogram, Registry, Rows
+from sprawl.observability.metrics import OTHER, Counter, Family, Histogram, Registry, Rows
 from sprawl.partitions.partition import Partition
 from sprawl.quorum.image import MetadataImage
 from sprawl.wire.dispatch import Later
@@ -41,13 +41,16 @@ class TopicTraffic:
 class RequestTraffic:
     """Of one kind of request."""
 
-    __slots__ = ("failed", "name", "seconds", "total")
+    __slots__ = ("_seconds", "failed", "name", "total")
 
-    def __init__(self, name: str, seconds: Histogram) -> None:
+    def __init__(self, name: str, seconds: Family[Histogram]) -> None:
         self.name = name
         self.total = 0
         self.failed = 0
-        self.seconds = seconds
+        self._seconds = seconds
+
+    def took(self, seconds: float) -> None:
+        self._seconds.of(self.name).observe(seconds)
 
 
 class Traffic:
@@ -78,7 +81,7 @@ class Traffic:
         """Put counting handlers in the place of those in `routes`."""
         for key, handler in routes.items():
             name = "".join(word.capitalize() for word in key.name.split("_"))
-            counts = self.requests[key] = RequestTraffic(name, self._seconds.of(name))
+            counts = self.requests[key] = RequestTraffic(name, self._seconds)
             if key is ApiKey.FETCH:
                 handler = self._fetch(handler)
             routes[key] = self._counting(counts, handler, self._look_at_produced if key is ApiKey.PRODUCE else None)
@@ -135,12 +138,12 @@ class Traffic:
             return _Timed(result, counts, began, self._now)
         if isinstance(result, Awaitable):
             return self._awaited(counts, began, result)
-        counts.seconds.observe(self._now() - began)
+        counts.took(self._now() - began)
         return result
 
     async def _awaited(self, counts: RequestTraffic, began: float, result: Awaitable[Any]) -> Any:
         answer = await result
-        counts.seconds.observe(self._now() - began)
+        counts.took(self._now() - began)
         return answer
 
     def _look_at_produced(self, answer: Any) -> None:
@@ -202,7 +205,7 @@ class _Timed(Later):
         result.when_settled(self._done)
 
     def _done(self, response: Any) -> None:
-        self._counts.seconds.observe(self._now() - self._began)
+        self._counts.took(self._now() - self._began)
         self.settle(response)
 
 
