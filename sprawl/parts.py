@@ -28,6 +28,7 @@ from sprawl.quorum.image import METADATA_TOPIC, MetadataImage
 from sprawl.quorum.quorum import MetadataQuorum
 from sprawl.quorum.settings import Settings
 from sprawl.routing.caretaker import Caretaker
+from sprawl.routing.event_topic import EventTopic
 from sprawl.routing.events import EventLog
 from sprawl.routing.healing import Healing, weight_of
 from sprawl.routing.keyed_log import KeyedLog
@@ -129,7 +130,9 @@ def build(
         partitions.settled,
         anywhere.make_topic,
     )
-    events = EventLog(runtime, quorum, anywhere, links, serve_here)
+    topic = EventTopic(quorum, anywhere, links, serve_here, runtime.clock)
+    events = EventLog(runtime, quorum, topic, weight)
+    quorum.witness(events.witness)
 
     def healing() -> Healing:
         return Healing(

@@ -145,7 +145,9 @@ class Operator:
         request = DescribeQuorumRequest(
             topics=[DescribeQuorumRequestTopicData(topic_name="__cluster_metadata", partitions=part)]
         )
-        return (await self.ask(request, DescribeQuorumResponse)).topics[0].partitions[0]
+        while not (answer := await self.ask(request, DescribeQuorumResponse)).topics:
+            await asyncio.sleep(0.1)  # nobody is the controller at present
+        return answer.topics[0].partitions[0]
 
     async def voters(self) -> list[int]:
         return sorted(each.replica_id for each in (await self.quorum()).current_voters)

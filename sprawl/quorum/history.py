@@ -7,7 +7,7 @@ one (with everything that may still be taken back), and the voters at either poi
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from sprawl.quorum.batches import Control, MetadataBatch
@@ -16,6 +16,17 @@ from sprawl.quorum.image import MetadataImage
 from sprawl.quorum.records import MetadataRecord
 from sprawl.quorum.voters import Voters
 from sprawl_protocol.messages import LeaderChangeMessage, VotersRecord
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One committed batch and what it changed. The same on every node that takes it from the log."""
+
+    batch: MetadataBatch
+    before: MetadataImage
+    after: MetadataImage
+    voters_before: Voters
+    voters_after: Voters
 
 
 @dataclass(slots=True)
@@ -68,16 +79,22 @@ class MetadataHistory:
         while len(self._voters) > 1 and self._voters[-1][0] >= offset:
             self._voters.pop()
 
-    def commit(self, high_watermark: int) -> MetadataImage:
-        """Everything below is committed. Raises `DeltaError` if the log contradicts itself."""
-        reached: list[_Entry] = []
+    def commit(self, high_watermark: int, told: Callable[[Step], None] | None = None) -> MetadataImage:
+        """Everything below is committed; `told` hears of each batch. Raises `DeltaError` if the log contradicts
+        itself."""
         while self._uncommitted and self._uncommitted[0].batch.last_offset < high_watermark:
-            reached.append(self._uncommitted.popleft())
-        if reached:
-            self.image = _after(self.image, reached)
+            entry = self._uncommitted.popleft()
+            before, voters = self.image, self.committed_voters
+            self.image = _after(before, (entry,))
+            self._commit_voters(entry.batch.last_offset + 1)
+            if told is not None:
+                told(Step(entry.batch, before, self.image, voters, self.committed_voters))
+        self._commit_voters(high_watermark)
+        return self.image
+
+    def _commit_voters(self, high_watermark: int) -> None:
         while len(self._voters) > 1 and self._voters[1][0] < high_watermark:
             self._voters.pop(0)
-        return self.image
 
     def newest(self) -> MetadataImage:
         """With everything in the log: what a new leader goes on from. Raises `DeltaError`."""

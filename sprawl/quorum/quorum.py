@@ -26,7 +26,7 @@ from sprawl.quorum.addresses import AddressBook
 from sprawl.quorum.batches import Control
 from sprawl.quorum.features import INITIAL, check_features
 from sprawl.quorum.following import Follower, Peers
-from sprawl.quorum.history import MetadataHistory
+from sprawl.quorum.history import MetadataHistory, Step
 from sprawl.quorum.identifiers import uuid_of
 from sprawl.quorum.image import MetadataImage
 from sprawl.quorum.metadata_log import MetadataLog, MetadataLogError
@@ -135,6 +135,7 @@ class MetadataQuorum:
                 self._replica, surroundings.peers, addresses, self._others, self._snapshot_installed, self._heard
             )
         self._subscribers: list[Subscriber] = []
+        self._witnesses: list[Callable[[Step], None]] = []
         self._awaited: list[tuple[Callable[[MetadataImage], bool], asyncio.Future[MetadataImage]]] = []
         self._leadership: list[Callable[[bool], None]] = []
         self._failure: asyncio.Future[str] | None = None
@@ -186,6 +187,10 @@ class MetadataQuorum:
     def subscribe(self, callback: Subscriber) -> None:
         """Called with the image before and after, whenever something was committed, in order, on the event loop."""
         self._subscribers.append(callback)
+
+    def witness(self, callback: Callable[[Step], None]) -> None:
+        """Called for every batch that is committed from now on, before the subscribers hear of all of them together."""
+        self._witnesses.append(callback)
 
     async def until(self, holds: Callable[[MetadataImage], bool]) -> MetadataImage:
         """The first committed image that `holds`."""
@@ -467,7 +472,7 @@ class MetadataQuorum:
         self._check_failure()
 
     def _commit(self, high_watermark: int) -> None:
-        before, after = self._history.image, self._history.commit(high_watermark)
+        before, after = self._history.image, self._history.commit(high_watermark, self._tell_witnesses)
         if after is not before:
             self._unsnapped_bytes += self._log.take_bytes_appended()
             if self._log.durable_offset > 0:
@@ -477,6 +482,10 @@ class MetadataQuorum:
         self._snapshot_if_due()
         if self._replica.leading and self.voters_settled and self._me not in self.voters and len(self.voters):
             self._replica.decide(lambda raft, now: raft.resign("this node is no voter any more", now))
+
+    def _tell_witnesses(self, step: Step) -> None:
+        for callback in self._witnesses:
+            callback(step)
 
     def _tell(self, before: MetadataImage, after: MetadataImage) -> None:
         broken = ""

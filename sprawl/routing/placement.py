@@ -13,6 +13,7 @@ from uuid import UUID
 from sprawl.overlay import dht
 from sprawl.quorum.image import BrokerImage, MetadataImage, TopicImage
 from sprawl.quorum.placement import placeable
+from sprawl_protocol.errors import ApiError, ErrorCode
 
 Label = Callable[[BrokerImage], str]
 
@@ -32,11 +33,17 @@ class RingPlacement:
     ) -> list[tuple[int, ...]]:
         """Raises `ApiError` INVALID_REPLICATION_FACTOR."""
         fit = placeable(brokers, replication_factor)
-        active = [each for each in fit if each.active]
+        active = [each for each in fit if each.active and self._weight_of(each.id) > 0]
         candidates = [self.candidate(each) for each in (active if len(active) >= replication_factor else fit)]
         self._count(self._image().topics_by_id)
         load = dht.Load(self._replicas, self._leaders)
-        return dht.propose(topic_id, partitions, replication_factor, candidates, load)
+        try:
+            return dht.propose(topic_id, partitions, replication_factor, candidates, load)
+        except dht.TooFewNodes as problem:
+            raise ApiError(
+                ErrorCode.INVALID_REPLICATION_FACTOR,
+                f"Unable to replicate the partition {replication_factor} time(s): {problem} that are not drained.",
+            ) from problem
 
     def candidate(self, broker: BrokerImage) -> dht.Candidate:
         return dht.Candidate(
