@@ -7,7 +7,7 @@ In: three questions, each answered with a `Verdict`, and the metrics. Out: pages
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 from sprawl.observability.metrics import Registry
@@ -24,19 +24,24 @@ class Page:
     status: int
     content_type: str
     body: bytes
+    headers: tuple[tuple[str, str], ...] = ()
 
 
 Probe = Callable[[], Verdict]
-Pages = Mapping[str, Callable[[], Page]]
+Pages = Mapping[str, Callable[[], Page | Awaitable[Page]]]
 
 
 def status_pages(*, live: Probe, started: Probe, ready: Probe, registry: Registry) -> Pages:
+    async def metrics() -> Page:
+        text = await registry.render_in_turns()
+        return Page(200, "text/plain; version=0.0.4; charset=utf-8", text.encode())
+
     return {
         "/livez": lambda: _text(live()),
         "/startupz": lambda: _text(started()),
         "/readyz": lambda: _text(ready()),
         "/v1/status/ready": lambda: _json(ready()),
-        "/metrics": lambda: Page(200, "text/plain; version=0.0.4; charset=utf-8", registry.render().encode()),
+        "/metrics": metrics,
     }
 
 

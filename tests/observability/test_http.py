@@ -10,9 +10,9 @@ from contextlib import asynccontextmanager
 import pytest
 
 from sprawl.observability import http
-from sprawl.observability.http import MAX_CONNECTIONS, StatusServer
+from sprawl.observability.http import MAX_BODY_BYTES, MAX_CONNECTIONS, HttpRequest, StatusServer
 from sprawl.observability.metrics import Registry
-from sprawl.observability.status import Verdict, status_pages
+from sprawl.observability.status import Page, Verdict, status_pages
 from sprawl.runtime.real.network import RealNetwork
 
 
@@ -136,3 +136,87 @@ async def test_the_number_of_connections_is_bounded() -> None:
             await reader.readexactly(1)
         for _, one in [*held, (reader, writer)]:
             one.close()
+
+
+class Echo:
+    """A service that says what it was asked."""
+
+    def __init__(self) -> None:
+        self.may_answer = asyncio.Event()
+        self.may_answer.set()
+        self.fails = False
+
+    def serves(self, path: str) -> bool:
+        return path.startswith("/v1/echo")
+
+    async def answer(self, request: HttpRequest) -> Page:
+        await self.may_answer.wait()
+        if self.fails:
+            raise ValueError("broken")
+        body = {"method": request.method, "path": request.path, "query": request.query, "body": request.body.decode()}
+        return Page(200, "application/json", json.dumps(body).encode())
+
+
+@asynccontextmanager
+async def echoing() -> AsyncIterator[tuple[Echo, int]]:
+    async with served(Node()) as (server, port):
+        server.service = echo = Echo()
+        yield echo, port
+
+
+def post(body: bytes, *, close: bool = True, more: str = "") -> bytes:
+    ending = "Connection: close\r\n" if close else ""
+    head = f"POST /v1/echo?x=1 HTTP/1.1\r\nHost: x\r\n{ending}{more}Content-Length: {len(body)}\r\n\r\n"
+    return head.encode() + body
+
+
+async def test_the_service_gets_what_is_no_page_with_its_body() -> None:
+    async with echoing() as (_, port):
+        answer = await talk(port, post(b"hello"))
+        told = json.loads(answer.partition(b"\r\n\r\n")[2])
+        assert told == {"method": "POST", "path": "/v1/echo", "query": "x=1", "body": "hello"}
+        assert (await get(port, "/livez"))[0] == 200
+        assert (await get(port, "/nowhere"))[0] == 404
+
+
+async def test_requests_of_one_connection_are_answered_one_after_the_other() -> None:
+    async with echoing() as (_, port):
+        answer = await talk(port, post(b"first", close=False) + post(b"second", close=False) + post(b"third"))
+        assert answer.count(b"HTTP/1.1 200") == 3
+        assert answer.index(b"first") < answer.index(b"second") < answer.index(b"third")
+
+
+async def test_a_client_that_goes_away_is_not_answered() -> None:
+    async with echoing() as (echo, port):
+        echo.may_answer.clear()
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(post(b"x"))
+        await writer.drain()
+        writer.close()
+        echo.may_answer.set()
+        assert (await get(port, "/livez"))[0] == 200, "and nothing is broken by it"
+        assert await reader.read() is not None
+
+
+async def test_a_body_beyond_the_limit_is_refused() -> None:
+    async with echoing() as (_, port):
+        answer = await talk(port, post(b"x" * (MAX_BODY_BYTES + 1)), end=False)
+        assert answer.startswith(b"HTTP/1.1 413")
+
+
+async def test_a_client_that_waits_to_be_told_to_go_on_is_told() -> None:
+    async with echoing() as (_, port):
+        assert (await talk(port, post(b"hello", more="Expect: 100-continue\r\n"))).startswith(b"HTTP/1.1 ")
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        whole = post(b"hello", more="Expect: 100-continue\r\n")
+        writer.write(whole[:-5])
+        assert (await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 30)).startswith(b"HTTP/1.1 100")
+        writer.write(whole[-5:])
+        assert b"hello" in await asyncio.wait_for(reader.read(), 30)
+        writer.close()
+
+
+async def test_a_service_that_breaks_is_an_error_of_this_side() -> None:
+    async with echoing() as (echo, port):
+        echo.fails = True
+        assert (await talk(port, post(b"x"))).startswith(b"HTTP/1.1 500")
