@@ -14,22 +14,37 @@ from tools.simulate.consumers import HistoryError, Ledger
 from tools.simulate.damage import Damage
 from tools.simulate.faults import Kind, schedule
 from tools.simulate.mutants import MUTANTS, caught_by
+from tools.simulate.paces import PACES
 from tools.simulate.planting import Mutant, StaleMutantError, planted
 from tools.simulate.run import plan, simulate
 from tools.simulate.shrink import shrink
 
+COURSES = [
+    *(("dense", 25.0, seed) for seed in range(6)),
+    *(("calm", 60.0, seed) for seed in range(6, 9)),
+    *(("quiet", 180.0, seed) for seed in range(9, 12)),
+]
 
-@pytest.mark.parametrize("seed", range(12))
-def test_a_cluster_survives_its_faults(seed: int) -> None:
-    outcome = simulate(plan(seed, 40))
-    assert not outcome.problem, f"python -m tools.simulate --seed {seed} --seconds 40.0: {outcome.problem}"
+
+@pytest.mark.parametrize(("pace", "seconds", "seed"), COURSES)
+def test_a_cluster_survives_its_faults(pace: str, seconds: float, seed: int) -> None:
+    outcome = simulate(plan(seed, seconds, pace=pace))
+    command = f"python -m tools.simulate --seed {seed} --seconds {seconds} --pace {pace}"
+    assert not outcome.problem, f"{command}: {outcome.problem}"
     assert outcome.acknowledged
     assert outcome.read
     assert outcome.compared
 
 
+def test_quiet_worlds_are_long_and_dense_ones_short() -> None:
+    plans = [plan(seed, 100) for seed in range(300)]
+    assert sum(each.seconds for each in plans) / 300 == pytest.approx(100, rel=0.15)
+    assert {each.seconds for each in plans} == {100 * pace.stretch for pace in PACES.values()}
+    assert sum(pace.share for pace in PACES.values()) == pytest.approx(1)
+
+
 def test_the_same_seed_takes_the_same_course() -> None:
-    first, second = (simulate(plan(2, 3)) for _ in range(2))
+    first, second = (simulate(plan(2, 3, pace="dense")) for _ in range(2))
     assert (first.digest, first.events) == (second.digest, second.events)
 
 
@@ -54,14 +69,14 @@ def test_a_planted_bug_is_caught() -> None:
 
 
 def test_what_remains_of_a_schedule_stays_as_it_was() -> None:
-    whole = plan(11, 60)
-    some = plan(11, 60, only=[0, 3, 4])
+    whole = plan(11, 60, pace="dense")
+    some = plan(11, 60, pace="dense", only=[0, 3, 4])
     assert some.faults == tuple(whole.faults[number] for number in (0, 3, 4))
     assert (some.nodes, some.partitions, some.settings) == (whole.nodes, whole.partitions, whole.settings)
 
 
 def test_every_kind_of_fault_is_drawn() -> None:
-    drawn = {fault.kind for seed in range(40) for fault in plan(seed, 60).faults}
+    drawn = {fault.kind for seed in range(40) for fault in plan(seed, 60, pace="dense").faults}
     assert drawn == set(Kind)
     assert {fault.kind for fault in schedule(random.Random(1), 60, [Kind.KILL], 1.0)} == {Kind.KILL}
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import partial
 from time import perf_counter
 from typing import Annotated, Final, TypeVar
@@ -32,15 +33,36 @@ console = Console()
 T = TypeVar("T")
 
 
+@dataclass(frozen=True, slots=True)
+class Worlds:
+    """What all seeds of a run have in common."""
+
+    seconds: float
+    pace: str | None
+    kinds: list[Kind] | None
+
+    def plan(self, seed: int, only: list[int] | None = None) -> Plan:
+        return plan(seed, self.seconds, pace=self.pace, only=only, kinds=self.kinds)
+
+    def command(self, seed: int, only: Iterable[int] | None = None) -> str:
+        kinds = "" if self.kinds is None else " --kinds " + ",".join(kind.value for kind in self.kinds)
+        pace = "" if self.pace is None else f" --pace {self.pace}"
+        narrowed = "" if only is None else " --only '" + ",".join(map(str, only)) + "'"
+        return f"python -m tools.simulate --seed {seed} --seconds {self.seconds!r}{pace}{kinds}{narrowed}"
+
+
 def main(
     seeds: Annotated[int, typer.Option(help="How many seeds.", min=1)] = 20,
     first: Annotated[int, typer.Option(help="The first seed.", min=0)] = 0,
     hours: Annotated[float | None, typer.Option(help="Virtual hours of faults, over all seeds; a minute each.")] = None,
     jobs: Annotated[int, typer.Option(help="Processes.", min=1)] = 1,
     seed: Annotated[int | None, typer.Option(help="Run this seed only.")] = None,
-    seconds: Annotated[float | None, typer.Option(help="Virtual seconds of faults per seed.", min=1.0)] = None,
+    seconds: Annotated[
+        float | None, typer.Option(help="Virtual seconds of faults per seed, on average.", min=1.0)
+    ] = None,
     only: Annotated[str | None, typer.Option(help="With --seed: of its faults, those with these numbers.")] = None,
     kinds: Annotated[str | None, typer.Option(help="Kinds of faults to draw from, with commas between.")] = None,
+    pace: Annotated[str | None, typer.Option(help="Of all worlds: dense, calm or quiet; drawn otherwise.")] = None,
     verbose: Annotated[bool, typer.Option("--verbose", help="With --seed: what the nodes say.")] = False,
     no_shrink: Annotated[bool, typer.Option("--no-shrink", help="Don't make failing seeds smaller.")] = False,
     mutants: Annotated[bool, typer.Option("--mutants", help="Plant bugs, and see whether they are caught.")] = False,
@@ -53,9 +75,10 @@ def main(
     if seed is not None:
         length = seconds or _USUAL_SECONDS
         numbers = None if only is None else [int(each) for each in only.split(",") if each]
-        raise typer.Exit(_one(plan(seed, length, only=numbers, kinds=drawn), verbose=verbose))
+        raise typer.Exit(_one(plan(seed, length, pace=pace, only=numbers, kinds=drawn), verbose=verbose))
     length = seconds or (hours * 3600 / seeds if hours is not None else _USUAL_SECONDS)
-    raise typer.Exit(_many(range(first, first + seeds), length, drawn, jobs, shrinking=not no_shrink))
+    worlds = Worlds(length, pace, drawn)
+    raise typer.Exit(_many(range(first, first + seeds), worlds, jobs, shrinking=not no_shrink))
 
 
 # -- one seed ---------------------------------------------------------------------------------------------------------
@@ -76,47 +99,41 @@ def _one(wanted: Plan, *, verbose: bool) -> int:
 # -- many -------------------------------------------------------------------------------------------------------------
 
 
-def _many(seeds: Iterable[int], seconds: float, kinds: list[Kind] | None, jobs: int, *, shrinking: bool) -> int:
+def _many(seeds: Iterable[int], worlds: Worlds, jobs: int, *, shrinking: bool) -> int:
     began = perf_counter()
     outcomes: list[Outcome] = []
-    seeds = list(seeds)
-    for outcome in _shown([partial(world_of, seed, seconds, kinds) for seed in seeds], jobs, "seeds"):
+    work = [partial(world_of, seed, worlds.seconds, worlds.pace, worlds.kinds) for seed in seeds]
+    for outcome in _shown(work, jobs, "seeds"):
         outcomes.append(outcome)
         if outcome.problem:
             console.print(f"[red]seed {outcome.seed}[/]: {outcome.problem}", highlight=False)
-            console.print(f"  {_command(outcome.seed, seconds, kinds)}", highlight=False, soft_wrap=True)
+            console.print(f"  {worlds.command(outcome.seed)}", highlight=False, soft_wrap=True)
     _report(outcomes, perf_counter() - began)
     failed = [outcome for outcome in outcomes if outcome.problem]
     if shrinking and failed:
-        _smaller(min(failed, key=lambda outcome: outcome.virtual_seconds), seconds, kinds)
+        _smaller(min(failed, key=lambda outcome: outcome.virtual_seconds), worlds)
     return 1 if failed else 0
 
 
-def _smaller(outcome: Outcome, seconds: float, kinds: list[Kind] | None) -> None:
+def _smaller(outcome: Outcome, worlds: Worlds) -> None:
     sort = _sort(outcome.problem)
 
     def fails(numbers: Iterable[int]) -> bool:
-        return _sort(simulate(plan(outcome.seed, seconds, only=list(numbers), kinds=kinds)).problem) == sort
+        return _sort(simulate(worlds.plan(outcome.seed, list(numbers))).problem) == sort
 
-    whole = plan(outcome.seed, seconds, kinds=kinds).faults
+    whole = worlds.plan(outcome.seed).faults
     with console.status(f"making seed {outcome.seed} smaller: {len(whole)} faults"):
         found = shrink(range(len(whole)), fails)
     console.print(f"seed {outcome.seed} fails with {len(found.faults)} of its {len(whole)} faults:", highlight=False)
     for number in found.faults:
         fault = whole[number]
         console.print(f"  {number}: at {fault.at:.3f} s {fault.kind.value} for {fault.length:.3f} s", highlight=False)
-    console.print(f"  {_command(outcome.seed, seconds, kinds, found.faults)}", highlight=False, soft_wrap=True)
+    console.print(f"  {worlds.command(outcome.seed, found.faults)}", highlight=False, soft_wrap=True)
 
 
 def _sort(problem: str) -> str:
     """Failures of one sort: the same error, whatever the numbers in it."""
     return "".join(each for each in problem.split(":")[0] if not each.isdigit())
-
-
-def _command(seed: int, seconds: float, kinds: list[Kind] | None, only: Iterable[int] | None = None) -> str:
-    drawn = "" if kinds is None else " --kinds " + ",".join(kind.value for kind in kinds)
-    narrowed = "" if only is None else " --only '" + ",".join(map(str, only)) + "'"
-    return f"python -m tools.simulate --seed {seed} --seconds {seconds!r}{drawn}{narrowed}"
 
 
 def _report(outcomes: list[Outcome], took: float) -> None:

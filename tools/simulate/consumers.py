@@ -63,8 +63,12 @@ class Ledger:
 class Reader:
     """Tails one partition from its beginning; now and then it begins again."""
 
-    def __init__(self, runtime: SimulatedRuntime, links: Links, topic: str, partition: int, ledger: Ledger) -> None:
+    def __init__(
+        self, runtime: SimulatedRuntime, links: Links, topic: str, partition: int, ledger: Ledger, pause: float
+    ) -> None:
+        """`pause`: seconds from one poll to the next; 0: it waits at the leader for what comes."""
         self._runtime = runtime
+        self._wait = pause
         self._links = links
         self._topic = topic
         self._partition = partition
@@ -80,6 +84,8 @@ class Reader:
             except (ClientError, OSError):
                 self._leader = ""
                 await asyncio.sleep(_PAUSE)
+            if self._wait and self._leader:
+                await asyncio.sleep(self._wait * (0.5 + self._runtime.rng.random()))
 
     async def _step(self) -> None:
         if not self._leader:
@@ -96,7 +102,9 @@ class Reader:
             partition_max_bytes=1 << 18,
         )
         request = FetchRequest(
-            max_wait_ms=_MAX_WAIT_MS, min_bytes=1, topics=[FetchTopic(topic=self._topic, partitions=[wanted])]
+            max_wait_ms=0 if self._wait else _MAX_WAIT_MS,
+            min_bytes=1,
+            topics=[FetchTopic(topic=self._topic, partitions=[wanted])],
         )
         answer = await client.request(request, version=12, expect=FetchResponse)
         if answer.error_code:

@@ -56,6 +56,10 @@ class Kind(Enum):
 
 
 _LONGEST: Final = 8.0
+_TOGETHER: Final = 0.3
+"""Share of the faults that come soon after another, so that they fall together."""
+_SOON: Final = 1.0
+_AFTERMATH: Final = 5.0
 _SHORTEST: Final = 0.3
 _LEADERS_SHARE: Final = 0.4
 """Of the faults that strike one node: these strike one that leads."""
@@ -69,14 +73,16 @@ class Fault:
     salt: int
 
 
-def schedule(rng: random.Random, seconds: float, kinds: Collection[Kind], pause: float) -> list[Fault]:
-    """Faults of `kinds`, `pause` seconds apart on average, the last of them over before the end."""
+def schedule(
+    rng: random.Random, seconds: float, kinds: Collection[Kind], pause: float, longest: float = _LONGEST
+) -> list[Fault]:
+    """Faults of `kinds`, up to `pause` seconds apart on average, the last of them over before the end."""
     known = sorted(kinds, key=lambda kind: kind.value)
     faults: list[Fault] = []
     at = 0.0
     while known:
-        at += rng.expovariate(1.0) * pause
-        length = _SHORTEST + rng.random() ** 2 * _LONGEST
+        at += rng.expovariate(1.0) * (min(pause, _SOON) if rng.random() < _TOGETHER else pause)
+        length = _SHORTEST + rng.random() ** 2 * rng.choice([_LONGEST, longest])
         if at >= seconds:
             break
         faults.append(Fault(at, min(length, seconds - at), rng.choice(known), rng.getrandbits(32)))
@@ -96,6 +102,8 @@ class Nemesis:
         """`whole`: whether every replica is in sync, so that the loss of any one disk can be borne. `leaders`: the
         nodes whom it hurts most."""
         self._leaders = leaders
+        self._going_on = 0
+        self._last_over = 0.0
         self.fired: Counter[Kind] = Counter()
         self._world = world
         self._cluster = cluster
@@ -142,8 +150,17 @@ class Nemesis:
                 group.create_task(self._one(fault))
 
     async def _one(self, fault: Fault) -> None:
-        if await self._acts[fault.kind](random.Random(fault.salt), fault.length):
-            self.fired[fault.kind] += 1
+        self._going_on += 1
+        try:
+            if await self._acts[fault.kind](random.Random(fault.salt), fault.length):
+                self.fired[fault.kind] += 1
+        finally:
+            self._going_on -= 1
+            self._last_over = self._world.now
+
+    def lately(self) -> bool:
+        """Whether something goes on, or has not been over for long."""
+        return self._going_on > 0 or self._world.now < self._last_over + _AFTERMATH
 
     def damaged(self, member: Member) -> bool:
         """Whether some of its bits are turned over, and were not repaired yet."""
@@ -154,6 +171,7 @@ class Nemesis:
         self._damage.attend()
 
     def heal(self) -> None:
+        self._last_over = self._world.now
         self._damage.last_fault_over()
         self._world.links.heal()
         default = self._world.links.default

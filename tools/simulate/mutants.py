@@ -14,6 +14,7 @@ from tools.simulate.run import plan, simulate
 
 _SECONDS: Final = 25.0
 """Of faults, for each seed."""
+_PACE: Final = "dense"
 
 _PARTITION: Final = "sprawl.partitions.partition:Partition"
 _INSYNC: Final = "sprawl.partitions.insync:InSync"
@@ -209,7 +210,7 @@ def caught_by(name: str, first: int, seeds: int, seconds: float = _SECONDS) -> V
     (mutant,) = (each for each in MUTANTS if each.name == name)
     for seed in range(first, first + seeds):
         with planted(mutant):
-            problem = simulate(plan(seed, seconds)).problem
-        if problem and not simulate(plan(seed, seconds)).problem:
+            problem = simulate(plan(seed, seconds, pace=_PACE)).problem
+        if problem and not simulate(plan(seed, seconds, pace=_PACE)).problem:
             return Verdict(name, seed, problem)
     return Verdict(name, None, "")

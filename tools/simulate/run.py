@@ -26,6 +26,7 @@ from tools.simulate.cluster import SimulatedCluster
 from tools.simulate.consumers import Committer, Ledger, Reader
 from tools.simulate.faults import Fault, Kind, Nemesis, schedule
 from tools.simulate.invariants import Invariants
+from tools.simulate.paces import PACES, Pace, draw
 
 log = logging.getLogger(__name__)
 
@@ -36,30 +37,15 @@ _SETTLING: Final = 120.0
 _RESTART_AFTER: Final = 1.0
 """Until a node that stopped by itself is started again, as a service manager would."""
 _QUIET_KINDS: Final = 0.35
-
-
-@dataclass(frozen=True, slots=True)
-class Pace:
-    """How much goes on in a world, in seconds from one to the next."""
-
-    faults: tuple[float, ...]
-    records: tuple[float, ...]
-    """Of one producer."""
-    commits: float
-    looks: float
-    """At the invariants."""
-
-
-_DENSE: Final = Pace(faults=(0.5, 1.0, 3.0), records=(0.05, 0.1, 0.3), commits=0.5, looks=0.05)
-_CALM: Final = Pace(faults=(5.0, 15.0, 40.0), records=(0.3, 1.0, 3.0), commits=2.0, looks=0.2)
-"""Most clusters are idle most of the time. Some bugs show only then, and an hour of it is soon over."""
-_DENSE_SHARE: Final = 0.4
+_REST: Final = 1.0
+"""Between two looks at the invariants, when nothing has befallen the cluster for some time."""
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
     seed: int
     seconds: float
+    """Of faults."""
     nodes: int
     partitions: int
     pace: Pace
@@ -85,11 +71,22 @@ class Outcome:
 
 
 def plan(
-    seed: int, seconds: float, *, only: Collection[int] | None = None, kinds: Collection[Kind] | None = None
+    seed: int,
+    seconds: float,
+    *,
+    pace: str | None = None,
+    only: Collection[int] | None = None,
+    kinds: Collection[Kind] | None = None,
 ) -> Plan:
-    """`only`: the numbers of the faults that are to happen. `kinds`: those that may be drawn; None: any."""
+    """`seconds`: on average over many seeds; or, where the `pace` is told, of this one. `only`: the numbers of the
+    faults that are to happen. `kinds`: those that may be drawn; None: any."""
     rng = random.Random(f"plan {seed}")
-    nodes = rng.choice([3, 3, 3, 4, 5, 7])
+    drawn = draw(rng)
+    if pace is None:
+        seconds *= drawn.stretch
+    else:
+        drawn = PACES[pace]
+    nodes = rng.choice(drawn.nodes)
     settings = {
         "replica.lag.time.max.ms": str(rng.choice([500, 1000, 3000, 10_000])),
         "sprawl.quorum.voter.grace.ms": str(rng.choice([2000, 10_000, 60_000])),
@@ -99,14 +96,13 @@ def plan(
         "log.retention.check.interval.ms": "5000",
         "log.message.timestamp.after.max.ms": str(10**12),  # clocks jump far
         "min.insync.replicas": "2",  # with 1, the loss of a single disk may be the loss of what was acknowledged
-    }
-    pace = _DENSE if rng.random() < _DENSE_SHARE else _CALM
+    } | drawn.settings(rng)
     allowed = list(Kind) if kinds is None else sorted(kinds, key=lambda kind: kind.value)
     chosen = [kind for kind in allowed if rng.random() > _QUIET_KINDS] or allowed
-    faults = schedule(rng, seconds, chosen, rng.choice(pace.faults))
+    faults = schedule(rng, seconds, chosen, rng.choice(drawn.faults), drawn.longest)
     if only is not None:
         faults = [fault for number, fault in enumerate(faults) if number in only]
-    return Plan(seed, seconds, nodes, rng.randint(1, 4), pace, rng.choice(pace.records), settings, tuple(faults))
+    return Plan(seed, seconds, nodes, rng.randint(1, 4), drawn, rng.choice(drawn.records), settings, tuple(faults))
 
 
 def simulate(plan: Plan) -> Outcome:
@@ -150,7 +146,9 @@ class _Course:
             for index in indexes
         ]
         self._readers = [
-            Reader(self._runtime, Links(self._runtime, self._names), TOPIC, index, self._ledgers[index])
+            Reader(
+                self._runtime, Links(self._runtime, self._names), TOPIC, index, self._ledgers[index], plan.pace.polls
+            )
             for index in indexes
         ]
         self._committers = [
@@ -198,7 +196,7 @@ class _Course:
     async def _watch(self) -> None:
         while True:
             self._invariants.look()
-            await asyncio.sleep(self._plan.pace.looks)
+            await asyncio.sleep(self._plan.pace.looks if self._nemesis.lately() else _REST)
 
     async def _keep_running(self) -> None:
         while True:

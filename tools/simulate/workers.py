@@ -21,8 +21,8 @@ _WORLDS_PER_PROCESS: Final = 100
 """A process is replaced then, so that nothing can pile up."""
 
 
-def world_of(seed: int, seconds: float, kinds: list[Kind] | None) -> Outcome:
-    return simulate(plan(seed, seconds, kinds=kinds))
+def world_of(seed: int, seconds: float, pace: str | None, kinds: list[Kind] | None) -> Outcome:
+    return simulate(plan(seed, seconds, pace=pace, kinds=kinds))
 
 
 def results(work: Sequence[Callable[[], T]], jobs: int) -> Iterator[T]:
