@@ -27,6 +27,7 @@ from sprawl.handlers.context import Handler
 from sprawl.handlers.peers import PeerHandlers
 from sprawl.load import Counts
 from sprawl.membership import Membership
+from sprawl.objects.opening import open_store
 from sprawl.observability.metrics import Registry
 from sprawl.parts import Parts, build
 from sprawl.quorum.addresses import AddressBook, peer_address
@@ -42,6 +43,7 @@ from sprawl.runtime import Runtime, SmallState
 from sprawl.security.access import Principal
 from sprawl.security.peers import PeerIdentity
 from sprawl.storage.manager import LogManager, StorageSettings
+from sprawl.tiering import OpenStore
 from sprawl.wire.dispatch import Dispatcher, Interceptor, RequestContext, answer_of
 from sprawl.wire.peers import PeerLinks
 from sprawl_protocol.api import ApiKey
@@ -75,6 +77,8 @@ class Node:
         self.when_built: Callable[[Parts, dict[ApiKey, Handler], Doors], None] = lambda *_: None
         """Told of the parts and the handlers before clients are served."""
         self.membership: Membership | None = None
+        self.open_store: OpenStore = open_store
+        """How the cloud tier's object store is opened."""
         self._failure: asyncio.Future[str] = asyncio.get_running_loop().create_future()
 
     @property
@@ -133,6 +137,9 @@ class Node:
         await quorum.caught_up()
         await lifecycle.register()
 
+        if parts.tiering is not None:
+            self._undo.push_async_callback(parts.tiering.stop)
+            await parts.tiering.start(self.open_store)
         quorum.subscribe(parts.partitions.image_changed)
         await parts.partitions.start(quorum.image)
         state[_BOOT_ID] = runtime.boot_id  # only now: a recovery that is interrupted must be done again the same way
@@ -150,6 +157,8 @@ class Node:
         self._run(parts.events.run(), "events")
         self._run(parts.caretaker.run(), "caretaker")
         self._run(parts.controller.run(), "controller")
+        if parts.tiering is not None:
+            self._run(parts.tiering.run(), "cloud tier")
         bind = config.endpoints[0].host, self._doors.port
         membership = self.membership = membership_of(parts, config, runtime, secret, bind, self._doors.pair, self.counts)
         self._undo.push_async_callback(membership.stop)

@@ -36,6 +36,7 @@ from sprawl.routing.placement import RingPlacement
 from sprawl.routing.router import Router
 from sprawl.runtime import Runtime
 from sprawl.storage.manager import LogManager
+from sprawl.tiering import Tiering
 from sprawl.wire.peers import PeerLinks
 
 
@@ -58,6 +59,7 @@ class Parts:
     caretaker: Caretaker
     router: Router
     groups: GroupService
+    tiering: Tiering | None
     broker_epoch: Callable[[], int] = lambda: -1
     """Of this node's present registration."""
 
@@ -84,6 +86,11 @@ def build(
     link = ControllerLink(quorum, links, serve_here, runtime.clock)
     anywhere = AnyController(quorum, controller, link)
 
+    tiering: Tiering | None = None
+    if config.remote_log_storage_system_enable:
+        tiering = Tiering(config, identity, runtime, quorum, anywhere, links, serve_here, lambda: partitions)
+        logs.tiered_until = tiering.tiered_until
+
     def broker_epoch_of(broker_id: int) -> int | None:
         broker = quorum.image.brokers.get(broker_id)
         return broker.epoch if broker is not None and broker.active else None
@@ -101,6 +108,7 @@ def build(
         runtime.clock,
         settings.topic,
         kept=frozenset({METADATA_TOPIC}),
+        cold=None if tiering is None else tiering.cold,
         fetchers=fetchers,
         isr_due=lambda partition: parts.isr_keeper.due(partition),
         damaged=lambda: repair.due(),
@@ -159,6 +167,7 @@ def build(
         caretaker=Caretaker(quorum, controller, healing, events, runtime.clock),
         router=router,
         groups=groups,
+        tiering=tiering,
     )
     return parts
 

@@ -32,6 +32,7 @@ from sprawl.config.definitions import (
 from sprawl.config.errors import ConfigError
 from sprawl.config.identity import SECRET_FILE
 from sprawl.config.listeners import Endpoint, HttpAddress, Seed, endpoints_of, http_address, seeds_of
+from sprawl.config.tiers import TierConfig
 from sprawl.config.topics import FOREVER, TOPIC_DEFINITIONS, Durability
 
 INT, SHORT, LONG, DOUBLE, BOOLEAN, STRING, LIST = (
@@ -84,7 +85,7 @@ _RETENTION = either("-1 or at least 1", lambda value: value == -1 or value >= 1)
 
 
 @dataclass(frozen=True, kw_only=True)
-class BrokerConfig:
+class BrokerConfig(TierConfig):
     # Who and where
     node_id: int = setting(INT, 1, "This node's number, its own in the cluster.", allowed=at_least(0))
     broker_id: int = setting(INT, -1, "Older name of `node.id`, used if that is not set.", allowed=at_least(-1))

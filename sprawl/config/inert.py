@@ -252,15 +252,12 @@ share.coordinator.state.topic.replication.factor SHORT 3
 share.coordinator.state.topic.segment.bytes INT 104857600
 share.coordinator.write.timeout.ms INT 5000
 """,
-    "the object store tier is not built yet": """
+    "the tier is read and written by parts of its own, which bring their own limits": """
 follower.fetch.last.tiered.offset.enable BOOLEAN false
-remote.fetch.max.wait.ms INT 500
-remote.list.offsets.request.timeout.ms LONG 30000
 remote.log.index.file.cache.total.size.bytes LONG 1073741824
 remote.log.index.file.cache.ttl.ms LONG 900000 internal
 remote.log.manager.copy.max.bytes.per.second LONG 9223372036854775807
 remote.log.manager.fetch.max.bytes.per.second LONG 9223372036854775807
-remote.log.manager.task.interval.ms LONG 30000
 remote.log.manager.task.retry.backoff.max.ms LONG 30000 internal
 remote.log.manager.task.retry.backoff.ms LONG 500 internal
 remote.log.manager.task.retry.jitter DOUBLE 0.2 internal
@@ -269,7 +266,6 @@ remote.log.metadata.manager.impl.prefix STRING rlmm.config.
 remote.log.metadata.manager.listener.name STRING null
 remote.log.reader.max.pending.tasks INT 100
 remote.log.storage.manager.impl.prefix STRING rsm.config.
-remote.log.storage.system.enable BOOLEAN false
 """,
     "the consumer group protocol of KIP-848 is not built yet": """
 group.consumer.assignment.interval.ms INT 1000

@@ -45,7 +45,7 @@ INT, LONG, DOUBLE, BOOLEAN, STRING, LIST = (
 FOREVER: Final = 2**63 - 1
 
 _COMPACTION: Final = "compaction is not built yet"
-_TIERS: Final = "the object store tier is not built yet"
+_LAG: Final = "a closed segment is uploaded as soon as it is committed"
 _THROTTLED: Final = "copying is throttled where the copy is made"
 _SHARE: Final = "share groups are not built yet"
 
@@ -148,7 +148,6 @@ class TopicConfig:
         "How many bytes stay local once uploaded; -2 means `retention.bytes`.",
         allowed=at_least(-2),
         synonyms=["log.local.retention.bytes"],
-        inert=_TIERS,
     )
     local_retention_ms: int = setting(
         LONG,
@@ -156,7 +155,6 @@ class TopicConfig:
         "How long records stay local once uploaded; -2 means `retention.ms`.",
         allowed=at_least(-2),
         synonyms=["log.local.retention.ms"],
-        inert=_TIERS,
     )
     max_compaction_lag_ms: int = setting(
         LONG,
@@ -237,7 +235,7 @@ class TopicConfig:
         "How many bytes stay behind before upload.",
         allowed=at_least(-2),
         synonyms=["log.remote.copy.lag.bytes"],
-        inert=_TIERS,
+        inert=_LAG,
     )
     remote_copy_lag_ms: int = setting(
         LONG,
@@ -245,11 +243,11 @@ class TopicConfig:
         "How long records wait before upload.",
         allowed=at_least(-2),
         synonyms=["log.remote.copy.lag.ms"],
-        inert=_TIERS,
+        inert=_LAG,
     )
-    remote_log_copy_disable: bool = setting(BOOLEAN, False, "Stop uploading, keep reading.", inert=_TIERS)
+    remote_log_copy_disable: bool = setting(BOOLEAN, False, "Stop uploading, keep reading.")
     remote_log_delete_on_disable: bool = setting(
-        BOOLEAN, False, "Delete what was uploaded when the tier is turned off.", inert=_TIERS
+        BOOLEAN, False, "Delete what was uploaded when the tier is turned off."
     )
     remote_storage_enable: bool = setting(BOOLEAN, False, "Whether closed segments go to the object store.")
     retention_bytes: int = setting(
@@ -400,6 +398,16 @@ def validate_topic_configs(
     TopicConfig.of({name: value for name, value in overrides.items() if value is not None}, broker)
 
 
+def check_tier(config: TopicConfig, broker: BrokerConfig) -> None:
+    """Raises `ApiError` if a topic is to be tiered on a node that has no tier."""
+    if config.remote_storage_enable and not broker.remote_log_storage_system_enable:
+        raise ApiError(
+            ErrorCode.INVALID_CONFIG,
+            "Tiered storage is disabled in the broker: remote.storage.enable needs "
+            "remote.log.storage.system.enable=true, and sprawl.tier.url, on every node.",
+        )
+
+
 def inert_keys(names: Iterable[str]) -> dict[str, str]:
     """Of these topic keys, those that do not act, with the reason."""
     return {
@@ -429,8 +437,6 @@ def _check_meaning(name: str, value: Any, *, internal: bool) -> None:
     """Refuse what would be a promise that cannot be kept yet, and lists of the wrong form."""
     if name == "cleanup.policy" and "compact" in value and not internal:
         raise InvalidValueError("compaction is not built yet; use delete")
-    if name == "remote.storage.enable" and value:
-        raise InvalidValueError("the object store tier is not built yet; use false")
     if name.endswith("throttled.replicas") and not _throttle_list(value):
         raise InvalidValueError("must be * or a list of partition:broker pairs, such as 0:1,1:2")
 

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from uuid import UUID
 
 from sprawl.config.topics import TopicConfig
+from sprawl.partitions.cold import ColdRecords
 from sprawl.partitions.fetchers import ReplicaFetchers
 from sprawl.partitions.partition import Partition
 from sprawl.quorum.image import MetadataImage, PartitionImage, TopicImage
@@ -38,10 +39,12 @@ class PartitionManager:
         fetchers: ReplicaFetchers | None = None,
         isr_due: Callable[[Partition], None] | None = None,
         damaged: Callable[[], None] | None = None,
+        cold: Callable[[UUID, int], ColdRecords] | None = None,
     ) -> None:
         """`kept`: topics that are not in the image and still have their place on this disk: the metadata log.
         `fetchers` follow what others lead; `isr_due` is told of followers that may have caught up, `damaged`
-        that a replica here is damaged or does not open, or that its standing changed."""
+        that a replica here is damaged or does not open, or that its standing changed. `cold` has what the cloud tier
+        has of a partition."""
         self._node_id = node_id
         self._logs = logs
         self._clock = clock
@@ -50,6 +53,7 @@ class PartitionManager:
         self._fetchers = fetchers
         self._isr_due = isr_due
         self._damaged = damaged
+        self._cold = cold
         self._by_name: dict[tuple[str, int], Partition] = {}
         self._by_id: dict[tuple[UUID, int], Partition] = {}
         self._unopenable: dict[tuple[UUID, int], str] = {}
@@ -209,6 +213,8 @@ class PartitionManager:
             now=self._clock.monotonic,
         )
         partition.on_isr_due = self._isr_due
+        if self._cold is not None:
+            partition.cold = self._cold(topic.id, wanted.index)
         opened.on_damaged = self._damaged
         self._by_id[key] = partition
         self._by_name[(topic.name, wanted.index)] = partition

@@ -20,7 +20,7 @@ from sprawl.config.groups import (
     validate_client_metrics_config,
     validate_group_config,
 )
-from sprawl.config.topics import TOPIC_DEFINITIONS, TopicConfig
+from sprawl.config.topics import TOPIC_DEFINITIONS, TopicConfig, check_tier
 from sprawl.quorum.image import CLUSTER_WIDE, INTERNAL_TOPICS, ConfigKind, MetadataImage
 from sprawl.quorum.records import ConfigRecord, MetadataRecord
 from sprawl_protocol.errors import ApiError, ErrorCode
@@ -128,7 +128,7 @@ def _records(
 
 
 def _check_topic(image: MetadataImage, static: BrokerConfig, name: str, wanted: Mapping[str, str]) -> None:
-    TopicConfig.of(wanted, static, internal=name in INTERNAL_TOPICS)
+    check_tier(TopicConfig.of(wanted, static, internal=name in INTERNAL_TOPICS), static)
 
 
 def _check_broker(image: MetadataImage, static: BrokerConfig, name: str, wanted: Mapping[str, str]) -> None:

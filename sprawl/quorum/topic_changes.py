@@ -12,7 +12,7 @@ from typing import Final
 from uuid import UUID
 
 from sprawl.config.broker import BrokerConfig
-from sprawl.config.topics import TopicConfig
+from sprawl.config.topics import TopicConfig, check_tier
 from sprawl.quorum.image import INTERNAL_TOPICS, ConfigKind, MetadataImage, PartitionImage, TopicImage
 from sprawl.quorum.moves import Move
 from sprawl.quorum.names import check_new_topic_name
@@ -132,7 +132,7 @@ def _checked_configs(ground: Ground, wish: NewTopic) -> dict[str, str]:
     if missing:
         raise ApiError(ErrorCode.INVALID_CONFIG, f"Null value not supported for topic configs: {', '.join(missing)}.")
     configs = {name: value for name, value in wish.configs.items() if value is not None}
-    TopicConfig.of(configs, ground.broker, internal=wish.name in INTERNAL_TOPICS)
+    check_tier(TopicConfig.of(configs, ground.broker, internal=wish.name in INTERNAL_TOPICS), ground.broker)
     return configs
 
 

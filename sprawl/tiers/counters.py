@@ -13,7 +13,8 @@ class TierCounters:
     copies_refused: int = 0
     """Finished, and void: another leads by now."""
     deleted_segments: int = 0
-    delete_errors: int = 0
+    swept_objects: int = 0
+    """That no record spoke of."""
     fetched_bytes: int = 0
     fetch_requests: int = 0
     fetch_errors: int = 0

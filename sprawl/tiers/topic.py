@@ -53,6 +53,9 @@ R = TypeVar("R", bound=Response)
 
 
 class TierTopic:
+    longest_wait: Final = 2 * _WAIT_MS / 1000
+    """Seconds after which, if all is well, it has been read to its end once more."""
+
     def __init__(
         self,
         quorum: MetadataQuorum,
@@ -119,6 +122,13 @@ class TierTopic:
         if topic is None:
             return False
         return self._read_to_end.get(partition_of(topic, topic_id, partition), -1.0) > since
+
+    def led_here(self, topic_id: UUID, partition: int) -> bool:
+        """Whether this node leads the partition of the topic that has that partition's records."""
+        topic = self._quorum.image.topics.get(TIER_TOPIC)
+        if topic is None:
+            return False
+        return topic.partitions[partition_of(topic, topic_id, partition)].leader == self._quorum.node_id
 
     def image_changed(self) -> None:
         self._changed.set()

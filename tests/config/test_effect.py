@@ -20,6 +20,8 @@ READ_THROUGH = {
     "compression.zstd.level": ["compression_level"],
     "internal.segment.bytes": ["max_segment_bytes"],
     "segment.bytes": ["max_segment_bytes"],
+    "local.retention.bytes": ["local_bytes"],
+    "local.retention.ms": ["local_ms"],
     "message.timestamp.type": ["log_append_time"],
     "sprawl.durability": ["durability"],
     "node.id": ["id"],
@@ -36,7 +38,7 @@ READ_THROUGH = {
     "queued.max.request.bytes": ["request_memory_bytes"],
 }
 """Keys that the rest of the code reads by a property of another name."""
-DECIDED_ON_SETTING = {"remote.storage.enable"}
+DECIDED_ON_SETTING: set[str] = set()
 """Keys whose only values allowed today mean what happens anyway."""
 READ_OF_ANY_NODE = {"sprawl.weight.ramp": "quorum/brokers.py"}
 """Keys that are read for other nodes, by name, from the metadata: and where that name stands."""

@@ -120,7 +120,7 @@ def test_a_missing_value_is_refused() -> None:
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("cleanup.policy", "compact"), ("cleanup.policy", "delete,compact"), ("remote.storage.enable", "true")],
+    [("cleanup.policy", "compact"), ("cleanup.policy", "delete,compact")],
 )
 def test_what_is_not_built_is_refused_in_plain_words(name: str, value: str) -> None:
     assert "not built yet" in refusal(name, value).message

@@ -1,0 +1,180 @@
+"""A simulated cluster with a cloud tier: a bucket that all nodes share, its faults, and a topic whose log is tiered."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
+from unittest import mock
+
+from sprawl.objects.contract import ObjectStore
+from sprawl.objects.store import Policy, Store
+from sprawl.partitions.partition import Partition
+from sprawl.runtime import Runtime
+from sprawl.runtime.simulated import Simulation
+from sprawl.tiering import Tiering
+from sprawl_protocol.errors import ErrorCode
+from sprawl_protocol.messages import (
+    CreatableTopic,
+    CreatableTopicConfig,
+    CreateTopicsRequest,
+    CreateTopicsResponse,
+    DeleteTopicsRequest,
+    DeleteTopicsResponse,
+    DeleteTopicState,
+    ListOffsetsPartition,
+    ListOffsetsPartitionResponse,
+    ListOffsetsRequest,
+    ListOffsetsResponse,
+    ListOffsetsTopic,
+)
+from tests.test_reassignment_simulated import Operator
+from tools.simulate.clients import TOPIC, Producer, Seen, check, read_whole
+from tools.simulate.cluster import Member, SimulatedCluster
+from tools.simulate.objects import Bucket, Faults, Faulty, InMemory
+
+SETTINGS = {
+    "remote.log.storage.system.enable": "true",
+    "sprawl.tier.url": "s3://shared/prefix",
+    "sprawl.tier.delete.grace.ms": "3000",
+    "sprawl.tier.orphan.grace.ms": "20000",
+    "log.retention.check.interval.ms": "500",
+    "remote.log.manager.task.interval.ms": "200",
+    "broker.heartbeat.interval.ms": "200",
+}
+TIERED = {
+    "remote.storage.enable": "true",
+    "internal.segment.bytes": "2000",
+    "local.retention.bytes": "2000",
+    "file.delete.delay.ms": "1000",
+    "retention.ms": "-1",
+}
+POLICY = Policy(deadline=10.0, attempt=3.0)
+
+
+class TieredWorld:
+    def __init__(self, world: Simulation, nodes: int, settings: dict[str, str]) -> None:
+        self.world = world
+        self.bucket = Bucket()
+        self.faults = Faults()
+        self.cluster = SimulatedCluster(world, nodes, {**SETTINGS, **settings})
+        self.seen = Seen()
+        self._producing: asyncio.Task[None] | None = None
+
+    async def open_store(self, url: str, runtime: Runtime) -> ObjectStore:
+        assert url == "s3://shared/prefix"
+        return Store(Faulty(InMemory(self.bucket, runtime), self.faults, runtime), runtime, POLICY)
+
+    async def start(self, replicas: int = 1, configs: dict[str, str] | None = None) -> None:
+        self.cluster.start()
+        self.operator = Operator(self.world, self.cluster)
+        await self.make_topic(replicas, configs or {})
+
+    async def make_topic(self, replicas: int, configs: dict[str, str], name: str = TOPIC) -> None:
+        wanted = [CreatableTopicConfig(name=key, value=value) for key, value in {**TIERED, **configs}.items()]
+        topic = CreatableTopic(name=name, num_partitions=1, replication_factor=replicas, configs=wanted)
+        while True:
+            answer = await self.operator.ask(CreateTopicsRequest(topics=[topic], timeout_ms=2000), CreateTopicsResponse)
+            code = answer.topics[0].error_code
+            if code in (0, ErrorCode.TOPIC_ALREADY_EXISTS):
+                return
+            assert ErrorCode(code).retriable or code == ErrorCode.INVALID_REPLICATION_FACTOR, answer.topics[0]
+            await asyncio.sleep(0.2)
+
+    async def delete_topic(self, name: str = TOPIC) -> None:
+        request = DeleteTopicsRequest(topics=[DeleteTopicState(name=name)], topic_names=[name], timeout_ms=2000)
+        while (await self.operator.ask(request, DeleteTopicsResponse)).responses[0].error_code not in (0, 3):
+            await asyncio.sleep(0.2)
+
+    # -- load -----------------------------------------------------------------------------------------------
+
+    def produce(self, pause: float = 0.02) -> None:
+        producer = Producer(self.world.driver.runtime, self.operator.names, 0, self.seen, pause=pause)
+        self._producing = asyncio.create_task(producer.run())
+
+    async def acknowledged(self, count: int) -> None:
+        while len(self.seen.acknowledged) < count:
+            assert self._producing is not None
+            if self._producing.done():
+                self._producing.result()
+            await asyncio.sleep(0.05)
+
+    async def stop_producing(self) -> None:
+        assert self._producing is not None
+        if self._producing.done():
+            self._producing.result()
+        self._producing.cancel()
+        await asyncio.gather(self._producing, return_exceptions=True)
+
+    async def read_back(self) -> list[tuple[int, int]]:
+        """Everything, from the first record on: nothing is lost, or there twice."""
+        until = max(self.seen.acknowledged.values()) + 1
+        found = await read_whole(self.operator.links, 0, until)
+        check(0, self.seen, found)
+        return found
+
+    async def list_offset(self, timestamp: int) -> ListOffsetsPartitionResponse:
+        leader = (await self.operator.links.leaders(TOPIC))[0]
+        asked = ListOffsetsPartition(partition_index=0, timestamp=timestamp, current_leader_epoch=-1)
+        request = ListOffsetsRequest(replica_id=-1, topics=[ListOffsetsTopic(name=TOPIC, partitions=[asked])])
+        answer = await (await self.operator.links.to(leader)).request(request, expect=ListOffsetsResponse)
+        return answer.topics[0].partitions[0]
+
+    # -- looking inside -------------------------------------------------------------------------------------
+
+    def replicas(self) -> dict[int, Partition]:
+        found = {}
+        for node_id, member in self.cluster.members.items():
+            partition = _partition_of(member)
+            if member.up and partition is not None:
+                found[node_id] = partition
+        return found
+
+    @property
+    def leader(self) -> Partition | None:
+        led = [each for each in self.replicas().values() if each.leading]
+        return max(led, key=lambda each: each.leader_epoch, default=None)
+
+    def tiering(self, node_id: int) -> Tiering:
+        node = self.cluster.members[node_id].node
+        assert node is not None
+        assert node.parts is not None
+        assert node.parts.tiering is not None
+        return node.parts.tiering
+
+    async def until(self, holds: Callable[[], bool]) -> None:
+        while not holds():
+            await asyncio.sleep(0.1)
+
+    def left_disk(self) -> bool:
+        """The leader has some of its log in the tier only."""
+        return self.leader is not None and self.leader.log.local_start_offset > self.leader.log.log_start_offset
+
+
+def _partition_of(member: Member) -> Partition | None:
+    parts = None if member.node is None else member.node.parts
+    return None if parts is None else parts.partitions.find(TOPIC, 0)
+
+
+@contextmanager
+def tiered_world(seed: int, nodes: int = 1, settings: dict[str, str] | None = None) -> Iterator[TieredWorld]:
+    with Simulation(seed, strict=False) as world:
+        made = TieredWorld(world, nodes, settings or {})
+        with mock.patch("sprawl.node.open_store", made.open_store):
+            yield made
+
+
+def tell(
+    seed: int,
+    story: Callable[[TieredWorld], Coroutine[None, None, None]],
+    nodes: int = 1,
+    settings: dict[str, str] | None = None,
+    limit: float = 300,
+) -> None:
+    with tiered_world(seed, nodes, settings) as made:
+
+        async def whole() -> None:
+            await story(made)
+            made.cluster.stop()
+
+        made.world.run(whole(), limit=limit)
