@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import random
+from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 
@@ -13,10 +16,11 @@ from tools.simulate.cluster import SimulatedCluster
 from tools.simulate.consumers import HistoryError, Ledger
 from tools.simulate.damage import Damage
 from tools.simulate.faults import Kind, schedule
+from tools.simulate.ledger import keep, told
 from tools.simulate.mutants import MUTANTS, caught_by
 from tools.simulate.paces import PACES
 from tools.simulate.planting import Mutant, StaleMutantError, planted
-from tools.simulate.run import plan, simulate
+from tools.simulate.run import Outcome, plan, simulate
 from tools.simulate.shrink import shrink
 
 COURSES = [
@@ -115,3 +119,15 @@ def test_a_ledger_refuses_two_values_at_one_offset_and_two_offsets_of_one_value(
         ledger.saw(0, 8)
     with pytest.raises(HistoryError, match="at offset 0 and at offset 1"):
         ledger.saw(1, 7)
+
+
+def test_the_ledger_adds_up_what_was_simulated(tmp_path: Path) -> None:
+    file = tmp_path / "ledger.jsonl"
+    well = Outcome(1, virtual_seconds=1800, events=10, acknowledged=3, fired=Counter({Kind.KILL: 2}))
+    ill = Outcome(2, problem="HistoryError: lost", virtual_seconds=1800, events=5)
+    for outcome in (well, ill):
+        keep(file, "abc", f"--seed {outcome.seed}", outcome)
+    lines = list(told(json.loads(line) for line in file.read_text().splitlines()))
+    assert "| all | 2 | 1.00 | 15 | 3 | 2 | 1 |" in lines
+    assert "| kill | 2 |" in lines
+    assert lines[-2:] == ["Failed at `abc`: HistoryError: lost", "`--seed 2`"]

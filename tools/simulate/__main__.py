@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from time import perf_counter
 from typing import Annotated, Final, TypeVar
 
@@ -20,6 +21,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from tools.simulate.faults import Kind
+from tools.simulate.ledger import keep
 from tools.simulate.mutants import MUTANTS, Verdict, caught_by
 from tools.simulate.run import Outcome, Plan, plan, simulate
 from tools.simulate.shrink import shrink
@@ -63,6 +65,8 @@ def main(
     only: Annotated[str | None, typer.Option(help="With --seed: of its faults, those with these numbers.")] = None,
     kinds: Annotated[str | None, typer.Option(help="Kinds of faults to draw from, with commas between.")] = None,
     pace: Annotated[str | None, typer.Option(help="Of all worlds: dense, calm or quiet; drawn otherwise.")] = None,
+    ledger: Annotated[Path | None, typer.Option(help="Append a line per seed to this file.")] = None,
+    commit: Annotated[str, typer.Option(help="For the ledger: what is being run.")] = "",
     verbose: Annotated[bool, typer.Option("--verbose", help="With --seed: what the nodes say.")] = False,
     no_shrink: Annotated[bool, typer.Option("--no-shrink", help="Don't make failing seeds smaller.")] = False,
     mutants: Annotated[bool, typer.Option("--mutants", help="Plant bugs, and see whether they are caught.")] = False,
@@ -78,7 +82,8 @@ def main(
         raise typer.Exit(_one(plan(seed, length, pace=pace, only=numbers, kinds=drawn), verbose=verbose))
     length = seconds or (hours * 3600 / seeds if hours is not None else _USUAL_SECONDS)
     worlds = Worlds(length, pace, drawn)
-    raise typer.Exit(_many(range(first, first + seeds), worlds, jobs, shrinking=not no_shrink))
+    note = None if ledger is None else partial(keep, ledger, commit)
+    raise typer.Exit(_many(range(first, first + seeds), worlds, jobs, note, shrinking=not no_shrink))
 
 
 # -- one seed ---------------------------------------------------------------------------------------------------------
@@ -99,12 +104,21 @@ def _one(wanted: Plan, *, verbose: bool) -> int:
 # -- many -------------------------------------------------------------------------------------------------------------
 
 
-def _many(seeds: Iterable[int], worlds: Worlds, jobs: int, *, shrinking: bool) -> int:
+def _many(
+    seeds: Iterable[int],
+    worlds: Worlds,
+    jobs: int,
+    note: Callable[[str, Outcome], None] | None,
+    *,
+    shrinking: bool,
+) -> int:
     began = perf_counter()
     outcomes: list[Outcome] = []
     work = [partial(world_of, seed, worlds.seconds, worlds.pace, worlds.kinds) for seed in seeds]
     for outcome in _shown(work, jobs, "seeds"):
         outcomes.append(outcome)
+        if note is not None:
+            note(worlds.command(outcome.seed), outcome)
         if outcome.problem:
             console.print(f"[red]seed {outcome.seed}[/]: {outcome.problem}", highlight=False)
             console.print(f"  {worlds.command(outcome.seed)}", highlight=False, soft_wrap=True)
