@@ -26,7 +26,7 @@ def producer(*entries: Entry, kind: str = "idempotent") -> list[Entry]:
 
 
 def reader(records: Iterable[tuple[int, int, int]]) -> list[Entry]:
-    return client("reader", {"kind": "reader"}, ["poll", list(records)])
+    return client("reader", {"kind": "reader"}, ["poll", list(records)], ["end", 0, 3])
 
 
 def member(*entries: Entry) -> list[Entry]:
@@ -73,6 +73,11 @@ def test_a_record_is_lost_even_if_a_group_had_read_it() -> None:
 def test_without_a_last_reading_what_a_group_read_is_enough() -> None:
     journals = good()
     del journals["reader"]
+    assert judge(journals).problems == []
+
+
+def test_a_reading_that_was_broken_off_says_nothing_of_what_is_lost() -> None:
+    journals = good() | {"reader": reader(ALL[:1])[:-1]}
     assert judge(journals).problems == []
 
 

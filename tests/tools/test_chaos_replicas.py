@@ -55,7 +55,7 @@ def test_another_offset_is_told(tmp_path: Path) -> None:
 
 
 def test_a_flip_changes_one_bit_of_a_closed_segment(tmp_path: Path) -> None:
-    network = Loopback([1])
+    network = Loopback([1], 1)
     try:
         node = Node(tmp_path, 1, network, disk_mb=0)
         partition = replica(node.data, [batch(0, bytes(2000))], [A])
@@ -88,7 +88,7 @@ def test_beside_a_flip_other_differences_are_told(tmp_path: Path) -> None:
 
 
 def test_without_a_closed_segment_nothing_is_flipped(tmp_path: Path) -> None:
-    network = Loopback([1])
+    network = Loopback([1], 1)
     try:
         node = Node(tmp_path, 1, network, disk_mb=0)
         replica(node.data, [batch(0, bytes(2000))])

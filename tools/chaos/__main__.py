@@ -17,7 +17,7 @@ from rich.console import Console
 from tools.chaos import isolation
 from tools.chaos.clients import java_missing
 from tools.chaos.course import REPLICAS, Plan, Run
-from tools.chaos.faults import OF_DISK, OF_NETWORK, Kind
+from tools.chaos.faults import OF_DISK, Kind
 from tools.chaos.report import show, summary
 from tools.chaos.screen import Screen
 
@@ -31,7 +31,7 @@ def main(
     directory: Annotated[Path | None, typer.Option(help="Where all is kept; must not exist yet.")] = None,
     keep: Annotated[bool, typer.Option("--keep", help="Keep the directory even if all was well.")] = False,
     no_java: Annotated[bool, typer.Option("--no-java", help="librdkafka only.")] = False,
-    loopback: Annotated[bool, typer.Option("--loopback", help="No namespaces, so no faults of the network.")] = False,
+    loopback: Annotated[bool, typer.Option("--loopback", help="No namespaces: relays on the loopback device.")] = False,
     rate: Annotated[float, typer.Option(help="Records a second of each producer.", min=1.0)] = 40.0,
     pause: Annotated[float, typer.Option(help="Seconds between faults of one sort, at most.", min=0.1)] = 8.0,
     round_seconds: Annotated[float, typer.Option("--round", help="Seconds of harm until all must be well.")] = 60.0,
@@ -43,9 +43,11 @@ def main(
         obstacle = isolation.obstacle()
         if not obstacle:
             raise typer.Exit(isolation.again_inside("tools.chaos", sys.argv[1:]))
-        console.print(f"left out: faults of the network and full disks, for {obstacle}", highlight=False)
+        console.print(
+            f"left out: full disks, and relays on the loopback device are the network, for {obstacle}", highlight=False
+        )
     wanted = list(Kind) if kinds is None else [Kind(each) for each in kinds.split(",")]
-    possible = [kind for kind in wanted if isolated or kind not in OF_NETWORK | OF_DISK]
+    possible = [kind for kind in wanted if isolated or kind not in OF_DISK]
     if nodes <= REPLICAS and kinds is None:
         possible.remove(Kind.DRAIN)  # no node can be spared, so the cluster refuses
     if not possible:

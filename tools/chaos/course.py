@@ -65,6 +65,8 @@ class Outcome:
     fired: Counter[Kind] = field(default_factory=Counter)
     skipped: Counter[Kind] = field(default_factory=Counter)
     counts: Counter[str] = field(default_factory=Counter)
+    starved: int = 0
+    """How often a node ended because its disk was full."""
     settled: list[float] = field(default_factory=list)
     """Seconds from the end of each round's harm until all was well."""
     gaps: dict[int, float] = field(default_factory=dict)
@@ -87,7 +89,7 @@ class Run:
         self.journals.mkdir()
         self.timeline = Timeline(plan.directory / "timeline.jsonl", listener=say)
         numbers = list(range(1, plan.nodes + 1))
-        self.network: Network = Namespaces(numbers, plan.seed) if plan.isolated else Loopback(numbers)
+        self.network: Network = (Namespaces if plan.isolated else Loopback)(numbers, plan.seed)
         self.cluster = Cluster(
             plan.directory,
             plan.nodes,
@@ -208,6 +210,7 @@ class Run:
         self.stage = "verdict"
         self.outcome.fired, self.outcome.skipped = self.nemesis.fired, self.nemesis.skipped
         self.outcome.problems += self.cluster.died
+        self.outcome.starved = self.cluster.starved
         self.outcome.counts = self.outcome.counts or self.counts
         compared = compare([node.data for node in self.cluster.nodes], TOPIC, self.nemesis.flips)
         self.outcome.unread_flips = compared.unread
@@ -265,6 +268,7 @@ class Run:
                 consumer.assign([TopicPartition(TOPIC, partition, start)])
                 journal.note("assign", [partition])
                 self._read_to(consumer, journal, partition, end, limit)
+                journal.note("end", partition, end)
                 journal.note("revoke", [partition], False)
         except KafkaException as error:
             self._wrong(f"the last reading: {error}")

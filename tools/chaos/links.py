@@ -44,6 +44,10 @@ class Rules:
     def clear(self) -> None:
         self._weather.clear()
 
+    def blocked(self, source: Member, target: Member) -> bool:
+        weather = self._weather.get((source, target))
+        return weather is not None and weather.blocked
+
     def arrival(self, source: Member, target: Member, now: float) -> float | None:
         """None: never; `now`: at once."""
         weather = self._weather.get((source, target))

@@ -48,11 +48,15 @@ class Observer:
             "reconnect.backoff.max.ms": 500,
         }
         base |= {"topic.metadata.refresh.interval.ms": 2_000, "log_level": 0, "error_cb": lambda _: None}
-        self._admin = AdminClient(dict(base), logger=_quiet)
+        self._settings = base
+        self._admin = self._new_admin()
         settings = {**base, "enable.idempotence": True, "message.timeout.ms": 10_000, "linger.ms": 0}
         self._producer = Producer(settings, logger=_quiet)
         self._unanswered: set[int] = set()
         self._lock = threading.Lock()
+
+    def _new_admin(self) -> AdminClient:
+        return AdminClient(dict(self._settings), logger=_quiet)
 
     def create(self, topic: str, partitions: int, replicas: int, config: dict[str, str], seconds: float = 60.0) -> None:
         end = time.monotonic() + seconds
@@ -119,7 +123,8 @@ class Observer:
 
     def unstable(self, groups: list[str]) -> list[str]:
         wrong = []
-        for group, answer in self._admin.describe_consumer_groups(groups, request_timeout=_ASK_SECONDS).items():
+        admin = self._new_admin()  # one that asked before goes on asking the group's former coordinator for minutes
+        for group, answer in admin.describe_consumer_groups(groups, request_timeout=_ASK_SECONDS).items():
             try:
                 told = answer.result(_ASK_SECONDS + 5)
             except KafkaException as error:
@@ -134,10 +139,11 @@ class Observer:
     def behind(self, groups: list[str], topic: str, ends: dict[int, int]) -> list[str]:
         """Groups that have not committed all there is."""
         wrong = []
+        admin = self._new_admin()
         for group in groups:
             asked = [ConsumerGroupTopicPartitions(group)]
             try:
-                told = self._admin.list_consumer_group_offsets(asked, request_timeout=_ASK_SECONDS)[group].result(10)
+                told = admin.list_consumer_group_offsets(asked, request_timeout=_ASK_SECONDS)[group].result(10)
             except KafkaException as error:
                 wrong.append(f"{group} has no answer: {error.args[0].str()}")
                 continue

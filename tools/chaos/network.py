@@ -1,7 +1,7 @@
 """Where the nodes of a run listen, how their processes get there, and what can be done to the network between them.
 
-Two kinds: `Namespaces` (a network of its own for each node, with the switch between them) and `Loopback` (all on
-127.0.0.1; nothing can be done to it). Both look alike to their user.
+Two kinds, which look alike to their user: `Namespaces` (a network of its own for each node, with the switch between
+them), and `Loopback` (all on 127.0.0.1, with a relay in front of each). Either is a program that takes orders.
 """
 
 from __future__ import annotations
@@ -9,9 +9,10 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import threading
 from collections.abc import Iterable
 from dataclasses import asdict
-from typing import Any, Protocol, Self
+from typing import Any
 
 from sprawl.testing.ports import ReservedPort
 from tools.chaos.links import Weather
@@ -21,47 +22,37 @@ KAFKA_PORT = 9092
 HTTP_PORT = 9644
 
 
-class Network(Protocol):
-    breakable: bool
-    """Whether `set` and `clear` do anything."""
+class Network:
+    def __init__(self, module: str, members: str, seed: int) -> None:
+        self.carried = 0
+        self.dropped = 0
+        self._program = subprocess.Popen(
+            [sys.executable, "-m", module, members, str(seed)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+        self._lock = threading.Lock()
+        self._told = self._answer()
 
-    def kafka(self, node: int) -> tuple[str, int]: ...
+    def kafka(self, node: int) -> tuple[str, int]:
+        """Where clients and other nodes find this one."""
+        raise NotImplementedError
 
-    def http(self, node: int) -> tuple[str, int]: ...
+    def listener(self, node: int) -> tuple[str, int]:
+        """Where it listens itself."""
+        return self.kafka(node)
+
+    def http(self, node: int) -> tuple[str, int]:
+        raise NotImplementedError
 
     def command(self, node: int) -> list[str]:
         """What goes before the command of a node's process."""
+        return []
 
-    def set(self, links: Iterable[tuple[int, int]], weather: Weather) -> None: ...
-
-    def clear(self) -> None: ...
-
-    def close(self) -> None: ...
-
-
-class Namespaces:
-    """Only inside of `isolation`."""
-
-    breakable = True
-
-    def __init__(self, nodes: list[int], seed: int) -> None:
-        members = ",".join(map(str, nodes))
-        command = [sys.executable, "-m", "tools.chaos.switch", members, str(seed)]
-        self._switch = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True
-        )
-        self._networks: dict[str, str] = self._answer()["networks"]
-        self.carried = 0
-        self.dropped = 0
-
-    def kafka(self, node: int) -> tuple[str, int]:
-        return address(node), KAFKA_PORT
-
-    def http(self, node: int) -> tuple[str, int]:
-        return address(node), HTTP_PORT
-
-    def command(self, node: int) -> list[str]:
-        return ["nsenter", f"--net={self._networks[str(node)]}", "--"]
+    def started(self, node: int, process: int) -> None:
+        """The node has a new process."""
 
     def set(self, links: Iterable[tuple[int, int]], weather: Weather) -> None:
         self._order({"links": list(links), "weather": asdict(weather)})
@@ -70,55 +61,70 @@ class Namespaces:
         self._order({"clear": True})
 
     def close(self) -> None:
-        self._switch.communicate(timeout=10)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
+        self._program.communicate(timeout=10)
 
     def _order(self, order: dict[str, object]) -> None:
-        assert self._switch.stdin is not None
-        self._switch.stdin.write(json.dumps(order) + "\n")
-        self._switch.stdin.flush()
-        told = self._answer()
+        assert self._program.stdin is not None
+        with self._lock:
+            self._program.stdin.write(json.dumps(order) + "\n")
+            self._program.stdin.flush()
+            told = self._answer()
         self.carried, self.dropped = told["carried"], told["dropped"]
 
     def _answer(self) -> dict[str, Any]:
-        assert self._switch.stdout is not None
-        line = self._switch.stdout.readline()
+        assert self._program.stdout is not None
+        line = self._program.stdout.readline()
         if not line:
-            raise RuntimeError(f"the switch between the nodes ended with {self._switch.wait()}")
+            raise RuntimeError(f"the network between the nodes ended with {self._program.wait()}")
         answer: dict[str, Any] = json.loads(line)
         return answer
 
 
-class Loopback:
-    breakable = False
+class Namespaces(Network):
+    """Only inside of `isolation`."""
 
-    def __init__(self, nodes: list[int]) -> None:
-        self._ports = {each: (ReservedPort("127.0.0.1"), ReservedPort("127.0.0.1")) for each in nodes}
+    def __init__(self, nodes: list[int], seed: int) -> None:
+        super().__init__("tools.chaos.switch", ",".join(map(str, nodes)), seed)
 
     def kafka(self, node: int) -> tuple[str, int]:
-        return "127.0.0.1", self._ports[node][0].number
+        return address(node), KAFKA_PORT
 
     def http(self, node: int) -> tuple[str, int]:
-        return "127.0.0.1", self._ports[node][1].number
+        return address(node), HTTP_PORT
 
     def command(self, node: int) -> list[str]:
-        return []
+        return ["nsenter", f"--net={self._told['networks'][str(node)]}", "--"]
 
-    def set(self, links: Iterable[tuple[int, int]], weather: Weather) -> None:
-        raise AssertionError("the loopback device cannot be broken")
 
-    def clear(self) -> None:
-        """There is nothing to clear."""
+class Loopback(Network):
+    def __init__(self, nodes: list[int], seed: int) -> None:
+        self._kafka, self._own, self._http = (
+            {each: ReservedPort("127.0.0.1") for each in nodes} for _ in ("relay", "node", "http")
+        )
+        # What a relay listens on is the relay's: it never goes away, so that nothing has to be held for it.
+        ports = {each: self._kafka[each].number for each in nodes}
+        for held in self._kafka.values():
+            held.release()
+        members = ",".join(f"{each}:{ports[each]}:{self._own[each].number}" for each in nodes)
+        self._ports = ports
+        super().__init__("tools.chaos.relay", members, seed)
+
+    def kafka(self, node: int) -> tuple[str, int]:
+        return "127.0.0.1", self._ports[node]
+
+    def listener(self, node: int) -> tuple[str, int]:
+        return "0.0.0.0", self._own[node].number  # elsewhere than on "any" a node is found where it listens
+
+    def http(self, node: int) -> tuple[str, int]:
+        return "127.0.0.1", self._http[node].number
+
+    def started(self, node: int, process: int) -> None:
+        self._order({"process": [node, process]})
 
     def close(self) -> None:
-        for ports in self._ports.values():
-            for port in ports:
-                port.release()
+        super().close()
+        for port in (*self._own.values(), *self._http.values()):
+            port.release()
 
 
 __all__ = ["OUTSIDE", "Loopback", "Namespaces", "Network"]

@@ -13,6 +13,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from contextlib import closing, suppress
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from tools.chaos.replicas import Flip
 SPRAWL = Path(sys.executable).with_name("sprawl")
 ADMIN = Path(sys.executable).with_name("sprawl-admin")
 _STOP_SECONDS = 60.0
+_ENDING_SECONDS = 15.0
 _PIECE = 1 << 20
 
 
@@ -37,6 +39,8 @@ class Node:
         self.disk = directory / "disk"
         self.log_path = directory / "node.log"
         self.full = False
+        self.starved_until = 0.0
+        """Until then an end of this node may be for want of room, by the monotonic clock."""
         self.frozen = False
         self._network = network
         self._process: subprocess.Popen[bytes] | None = None
@@ -77,15 +81,17 @@ class Node:
         return str(re.findall(r"cluster (\S+),", done.stdout)[0])
 
     def start(self) -> None:
-        (host, port), (http_host, http_port) = self._network.kafka(self.number), self._network.http(self.number)
+        (host, port), (http_host, http_port) = self._network.listener(self.number), self._network.http(self.number)
         command = [*self._network.command(self.number), str(SPRAWL), "start", "-d", str(self.data), "--insecure"]
         command += ["--listeners", f"PLAINTEXT://{host}:{port}", "--http", f"{http_host}:{http_port}"]
+        command += ["--set", f"advertised.listeners=PLAINTEXT://{self.bootstrap}"]
         for name, value in self._settings.items():
             command += ["--set", f"{name}={value}"]
         with self.log_path.open("ab") as log:
             self._process = subprocess.Popen(
                 command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True
             )
+        self._network.started(self.number, self._process.pid)
         self.frozen = False
 
     def ready(self) -> bool:
@@ -137,6 +143,7 @@ class Node:
 
     def fill(self) -> int:
         """Takes all the room that is left; how many bytes that was."""
+        self.full = True
         taken = 0
         with (self.disk / "filler").open("ab", buffering=0) as filler, suppress(OSError):
             while True:
@@ -144,12 +151,12 @@ class Node:
         with (self.disk / "filler").open("ab", buffering=0) as filler, suppress(OSError):
             while True:
                 taken += filler.write(bytes(512))
-        self.full = True
         return taken
 
     def make_room(self) -> None:
         (self.disk / "filler").unlink(missing_ok=True)
         self.full = False
+        self.starved_until = time.monotonic() + _ENDING_SECONDS
 
     def wipe(self) -> None:
         """The disk is lost, with all that was on it."""

@@ -11,6 +11,7 @@ partition, `o` an offset (below 0: not told) and `v` a value, which no two recor
     ["assign", t, [p, ...]]           a consumer was given partitions (incremental)
     ["revoke", t, [p, ...], lost]     they were taken from it
     ["commit", t, [[p, o], ...]]      a commit was answered without an error
+    ["end", t, p, o]                  a reader has read the whole partition, to this end
     ["fatal", t, why]                 the client library gave up; the client goes on with a new instance
 
 The kinds of clients are `idempotent producer`, `plain producer`, `group consumer` (with its `group`), and `reader`: one

@@ -59,13 +59,17 @@ class _Logs:
         self.places: dict[tuple[int, int], list[int]] = defaultdict(list)
         """(Partition, value) > offsets."""
         self.last_reading: set[tuple[int, int]] = set()
-        """(Partition, offset) that the last reader found; empty if it never came to read."""
+        """(Partition, offset) that the last reader found."""
+        self.ends: dict[int, int] = {}
+        """Of the partitions that it read whole."""
         self.contradictions: list[str] = []
         self.sent: set[tuple[int, int]] = set()
 
     def read(self, name: str, entries: list[Entry]) -> None:
         last = entries[0][2]["kind"] == "reader"
         for entry in entries:
+            if entry[0] == "end":
+                self.ends[entry[2]] = entry[3]
             if entry[0] != "poll":
                 continue
             for partition, offset, value in entry[2]:
@@ -85,7 +89,8 @@ class _Logs:
             yield f"{len(strange)} records that nobody sent: (partition, value) {strange[:_EXAMPLES]}"
 
     def lost(self, partition: int, offset: int) -> bool:
-        return bool(self.last_reading) and (partition, offset) not in self.last_reading
+        """Whether the last reading did not find what was there before."""
+        return partition in self.ends and (partition, offset) not in self.last_reading
 
 
 class _Writer:
@@ -112,9 +117,9 @@ class _Writer:
         for (partition, value), (offset, when) in self._acknowledged.items():
             places = logs.places.get((partition, value), [])
             still = [place for place in places if not logs.lost(partition, place)]
-            if not still:
+            if not still and partition in logs.ends:
                 lost.append(f"{value} of partition {partition}, acknowledged at {offset} at {when:.3f}")
-            elif offset >= 0 and offset not in places:
+            elif still and offset >= 0 and offset not in places:
                 moved.append(f"{value} of partition {partition}, acknowledged at {offset}, is at {places}")
         for key in self.sent:
             places = logs.places.get(key, [])
@@ -176,7 +181,7 @@ def _groups(journals: dict[str, list[Entry]], logs: _Logs) -> Iterator[str]:
             if entry[0] == "poll"
             for partition, offset, _ in entry[2]
         }
-        unseen = sorted(place for place in logs.last_reading if place not in read)
+        unseen = sorted(place for place in logs.last_reading if place[0] in logs.ends and place not in read)
         yield from _told(f"{group}: records nobody in it has read, by partition and offset", map(str, unseen))
         yield from _told(f"{group}: read again below what was committed", _forgotten(members))
 
