@@ -37,7 +37,7 @@ _DRAWS: Final = 400
 class Stake:
     """How much work a contest may be."""
 
-    lots: int = 3
+    lots: int = 2
     most_days: int = 10
 
 
@@ -132,7 +132,7 @@ def hold(
         restless_ratio=_ratio(ours.overload_minutes, tallies[RESTLESS].overload_minutes),
         interval=_interval(daily[PREDICTIVE], daily[REACTIVE], seed),
         bytes_ratio=_ratio(ours.copied, theirs.copied),
-        hotspots=judge_hotspots(load.load, load.expected[PREDICTIVE][0], grid),
+        hotspots=judge_hotspots(load.load, load.expected[PREDICTIVE][1], grid),
         daily=daily,
     )
 

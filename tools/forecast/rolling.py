@@ -35,7 +35,7 @@ _PREPARED, _JUDGED = 0.1, 0.95
 class Effort:
     origins: tuple[float, ...] = ORIGINS
     rows: int = 60_000
-    rounds: int = 220
+    rounds: int = trees.ROUNDS
 
 
 QUICK: Final = Effort((0.6,), 15_000, 80)
