@@ -93,7 +93,7 @@ class ClusterHandlers:
                     broker_id=broker.id, host=at.host, port=at.port, rack=broker.rack, is_fenced=broker.fenced
                 )
             )
-        response.controller_id = controller_for_clients(image, reachable)
+        response.controller_id = controller_for_clients(self._quorum, reachable)
         response.cluster_authorized_operations = NO_OPERATIONS_ASKED
         if request.include_cluster_authorized_operations:
             may_ask = self._authorizer.authorize(context.principal, Operation.DESCRIBE, CLUSTER)

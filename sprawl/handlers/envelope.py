@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from sprawl.handlers.context import Handler, RequestContext
+from sprawl.handlers.item_refusals import refused_item_by_item
 from sprawl.quorum.controller_link import ControllerLink
 from sprawl.security.access import Principal
 from sprawl.wire.client import ClientError
@@ -25,6 +26,8 @@ from sprawl_protocol.messages import REQUESTS, EnvelopeRequest, EnvelopeResponse
 _LENGTH_BYTES: Final = 4
 _CORRELATION_ID: Final = 0
 _TIMEOUT: Final = 30.0
+_PATIENCE: Final = 10.0
+"""Seconds without a controller before the client is told so: less than clients wait, more than an election takes."""
 
 
 def sealed(context: RequestContext, request: Request) -> EnvelopeRequest:
@@ -52,11 +55,14 @@ def to_controller(handler: Handler, here: Callable[[Any], bool], link: Controlle
     """`handler` where `here` says so of a request; otherwise, what the active controller answers."""
 
     async def passed_on(context: RequestContext, request: Any) -> Response:
+        sent = sealed(context, request)
         try:
-            answer = await link.ask(sealed(context, request), expect=EnvelopeResponse, timeout=_TIMEOUT)
+            answer = await link.ask(sent, expect=EnvelopeResponse, timeout=_TIMEOUT, patience=_PATIENCE)
         except ClientError as problem:
             told = f"The controller was asked and has not answered; whether it was done cannot be said: {problem}"
-            raise ApiError(ErrorCode.REQUEST_TIMED_OUT, told) from problem
+            return _refused(request, ApiError(ErrorCode.REQUEST_TIMED_OUT, told))
+        except ApiError as refusal:
+            return _refused(request, refusal)
         return opened(request, context.api_version, answer)
 
     def handle(context: RequestContext, request: Any) -> Any:
@@ -67,6 +73,14 @@ def to_controller(handler: Handler, here: Callable[[Any], bool], link: Controlle
         return passed_on(context, request)
 
     return handle
+
+
+def _refused(request: Request, refusal: ApiError) -> Response:
+    """Raises the refusal where the answer has a place of its own for it."""
+    answer = refused_item_by_item(request, refusal)
+    if answer is None:
+        raise refusal
+    return answer
 
 
 class EnvelopeHandlers:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from bisect import bisect_left
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -60,18 +60,29 @@ class MakesTopics(Protocol):
         ...
 
 
+class KnowsTheController(Protocol):
+    """The metadata quorum, as this node sees it."""
+
+    @property
+    def image(self) -> MetadataImage: ...
+    @property
+    def node_id(self) -> int: ...
+    @property
+    def leader_id(self) -> int: ...
+
+
 class MetadataHandlers:
     def __init__(
         self,
         controller: MakesTopics,
-        image: Callable[[], MetadataImage],
+        quorum: KnowsTheController,
         broker: BrokerConfig,
         endpoints: Endpoints,
         authorizer: Authorizer,
         settled: Settled,
     ) -> None:
         self._controller = controller
-        self._image = image
+        self._quorum = quorum
         self._broker = broker
         self._endpoints = endpoints
         self._authorizer = authorizer
@@ -112,13 +123,13 @@ class MetadataHandlers:
                 for id_, at in view.routes.shown.items()
             ],
             cluster_id=image.cluster_id,
-            controller_id=controller_for_clients(image, view.routes.shown),
+            controller_id=controller_for_clients(self._quorum, view.routes.shown),
             topics=topics,
             cluster_authorized_operations=self._cluster_operations(context, request),
         )
 
     def _view(self, context: RequestContext) -> _View:
-        image = self._image()
+        image = self._quorum.image
         return _View(image, self._endpoints.routes(context), context.api_version)
 
     def _one(
@@ -160,7 +171,7 @@ class MetadataHandlers:
             return {}
         refused: dict[str, ErrorCode] = {}
         missing: list[str] = []
-        present = self._image().topics
+        present = self._quorum.image.topics
         may_create_any = self._authorizer.authorize(context.principal, Operation.CREATE, CLUSTER)
         for name in dict.fromkeys(each.name for each in asked if each.name is not None and each.topic_id == NO_ID):
             if name in present or not is_topic_name(name) or not self._may(context, Operation.DESCRIBE, name):
@@ -183,7 +194,7 @@ class MetadataHandlers:
         """They exist already: a node that is slow to open them answers all the same, and the client asks again."""
         try:
             async with asyncio.timeout(_AUTO_CREATION_SECONDS):
-                await self._settled(self._image().offset)
+                await self._settled(self._quorum.image.offset)
         except TimeoutError:
             return
 
@@ -309,10 +320,12 @@ def _partition(view: _View, partition: PartitionImage) -> MetadataResponsePartit
     )
 
 
-def controller_for_clients(image: MetadataImage, reachable: Mapping[int, Address]) -> int:
-    """Any broker takes what is meant for the controller; the quorum's leader if clients can reach it."""
-    if image.controller_id in reachable:
-        return image.controller_id
+def controller_for_clients(quorum: KnowsTheController, reachable: Mapping[int, Address]) -> int:
+    """The quorum's leader. Where nobody leads it, or clients cannot reach who does, this node: any broker takes what is
+    meant for the controller, and says what is wrong."""
+    for each in (quorum.leader_id, quorum.node_id):
+        if each in reachable:
+            return each
     return min(reachable, default=-1)
 
 

@@ -43,11 +43,16 @@ class ControllerLink:
         self._serve_here = serve_here
         self._clock = clock
 
-    async def ask(self, message: Request, *, expect: type[R], timeout: float, lane: str = LANE) -> R:
-        """Raises `ApiError`; `ClientError` if the controller was asked and its answer never came."""
-        deadline = self._clock.monotonic() + timeout
+    async def ask(
+        self, message: Request, *, expect: type[R], timeout: float, lane: str = LANE, patience: float | None = None
+    ) -> R:
+        """`patience`: how long to look for a controller, if not for all of `timeout`. Raises `ApiError`; `ClientError`
+        if the controller was asked and its answer never came."""
+        patience = timeout if patience is None else min(patience, timeout)
+        began = self._clock.monotonic()
         why = "the metadata quorum has no leader"
-        while (left := deadline - self._clock.monotonic()) > 0:
+        while (passed := self._clock.monotonic() - began) < patience:
+            left = timeout - passed
             try:
                 answer = await self._once(message, expect, left, lane)
                 if answer is not None and getattr(answer, "error_code", 0) != ErrorCode.NOT_CONTROLLER:
@@ -61,8 +66,8 @@ class ControllerLink:
                 if not problem.not_done:
                     raise
                 why = str(problem)
-            await asyncio.sleep(min(_PAUSE, max(left, 0)))
-        raise ApiError(ErrorCode.REQUEST_TIMED_OUT, f"No controller within {timeout:g} s: {why}.")
+            await asyncio.sleep(min(_PAUSE, left))
+        raise ApiError(ErrorCode.REQUEST_TIMED_OUT, f"No controller within {patience:g} s: {why}.")
 
     async def alter_partition(self, request: AlterPartitionRequest) -> AlterPartitionResponse:
         """Raises as `ask`."""

@@ -59,7 +59,7 @@ def serve(
         families = (
             TopicHandlers(member.controller, lambda: quorum.image, member.settings, access, settled),
             ConfigHandlers(member.controller, lambda: quorum.image, member.settings, access),
-            MetadataHandlers(member.controller, lambda: quorum.image, config, told, access, settled),
+            MetadataHandlers(member.controller, quorum, config, told, access, settled),
             ClusterHandlers(quorum, member.manager, node.runtime.files, told, access),
             ReassignmentHandlers(member.controller, lambda: quorum.image, access),
             MembershipHandlers(member.controller, quorum, access),

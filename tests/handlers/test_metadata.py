@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
 import pytest
 
+from sprawl.handlers.metadata import controller_for_clients
 from sprawl.quorum.brokers import BrokerRegistration
 from sprawl.quorum.controller import Heartbeat
-from sprawl.quorum.image import ListenerImage
+from sprawl.quorum.image import ListenerImage, MetadataImage
 from sprawl.quorum.records import PartitionChangeRecord
 from sprawl.quorum.topic_changes import NewTopic
+from sprawl.routing.endpoints import Address
 from sprawl.security.access import Operation
 from sprawl_protocol.errors import ApiError, ErrorCode
 from sprawl_protocol.messages import (
@@ -196,6 +199,29 @@ def test_a_leader_without_the_clients_listener(version: int, error: ErrorCode, r
         assert partition.leader_id == 1
 
     serve(run)
+
+
+@dataclass(frozen=True)
+class Quorum:
+    leader_id: int
+    node_id: int = 2
+    image: MetadataImage = field(default_factory=lambda: MetadataImage("cluster"))
+
+
+@pytest.mark.parametrize(
+    ("leader", "reachable", "told"),
+    [
+        (3, [1, 2, 3], 3),
+        (-1, [1, 2, 3], 2),  # a majority is gone: this node says so, others may be gone too
+        (3, [1, 2], 2),
+        (3, [1], 1),
+        (3, [], -1),
+    ],
+)
+def test_the_controller_is_who_leads_the_quorum_or_else_who_was_asked(
+    leader: int, reachable: list[int], told: int
+) -> None:
+    assert controller_for_clients(Quorum(leader), {each: Address("host", each) for each in reachable}) == told
 
 
 def test_partitions_are_described_page_by_page() -> None:
