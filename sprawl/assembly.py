@@ -37,6 +37,7 @@ from sprawl.membership import Membership
 from sprawl.overlay.digest import Digest
 from sprawl.overlay.members import Member
 from sprawl.partitions.fetch_sessions import FetchSessions
+from sprawl.partitions.throttle import LeaderThrottle
 from sprawl.parts import Parts
 from sprawl.quorum.formation import Formation
 from sprawl.quorum.image import ConfigKind
@@ -94,11 +95,16 @@ def routes_of(
         parts.quorum.service,
         nearest=NearestReplica(parts.identity.node_id, image) if by_rack else None,
         hints=hints,
+        throttle=LeaderThrottle(
+            parts.identity.node_id,
+            lambda: parts.settings.broker(image()).leader_replication_throttled_rate,
+            clock.monotonic,
+        ),
     )
     routes: dict[ApiKey, Handler] = {}
     families: list[HandlerFamily] = [
         ApiVersionsHandlers(served, image, parts.identity.node_id, any_node=any_node),
-        MetadataHandlers(parts.anywhere, parts.quorum, config, endpoints, access, settled),
+        MetadataHandlers(parts.anywhere, image, config, endpoints, access, settled),
         ClusterHandlers(parts.quorum, parts.logs, runtime.files, endpoints, access),
         TopicHandlers(controller, image, parts.settings, access, settled),
         ConfigHandlers(controller, image, parts.settings, access),

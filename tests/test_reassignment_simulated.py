@@ -238,9 +238,25 @@ async def move_slowly(operator: Operator, cluster: SimulatedCluster) -> None:
     assert operator.now() - began < 3
 
 
+async def give_slowly(operator: Operator, cluster: SimulatedCluster) -> None:
+    """The same where the copy is made from."""
+    await asyncio.sleep(6)
+    await operator.set(4, "1", "leader.replication.throttled.rate", "20000")
+    await operator.set(2, TOPIC, "leader.replication.throttled.replicas", "0:1")
+    began = operator.now()
+    assert await operator.move([1, 2, 4]) is ErrorCode.NONE
+    await operator.moved()
+    assert operator.now() - began > 3, "what 8 s of load have left is more than 80,000 bytes"
+    await operator.set(4, "1", "leader.replication.throttled.rate", None)
+    began = operator.now()
+    assert await operator.move([1, 2, 3]) is ErrorCode.NONE
+    await operator.moved()
+    assert operator.now() - began < 3
+
+
 @pytest.mark.parametrize(
     "deed",
-    [move_away, move_to_and_fro, cancel_midway, kill_the_leader_on_the_way, move_slowly],
+    [move_away, move_to_and_fro, cancel_midway, kill_the_leader_on_the_way, move_slowly, give_slowly],
     ids=lambda deed: getattr(deed, "__name__", ""),
 )
 @pytest.mark.parametrize("routing", ["direct", "any"])

@@ -47,7 +47,6 @@ INT, SHORT, LONG, DOUBLE, BOOLEAN, STRING, LIST = (
 MIB: Final = 1024 * 1024
 
 _COMPACTION: Final = "compaction is not built yet"
-_THROTTLED: Final = "copying is throttled where the copy is made, by `follower.replication.throttled.rate`"
 
 
 class ReplicaSelector(Enum):
@@ -235,10 +234,9 @@ class BrokerConfig(TierConfig):
     leader_replication_throttled_rate: int = setting(
         LONG,
         FOREVER,
-        "Bytes a second that a node gives to replicas that are throttled.",
+        "Bytes a second that a node gives to replicas that are throttled and not in sync yet.",
         allowed=at_least(0),
         update=Update.CLUSTER_WIDE,
-        inert=_THROTTLED,
     )
     auto_leader_rebalance_enable: bool = setting(
         BOOLEAN, True, "Let the first replica of a partition lead again once it is in sync."

@@ -46,7 +46,6 @@ FOREVER: Final = 2**63 - 1
 
 _COMPACTION: Final = "compaction is not built yet"
 _LAG: Final = "a closed segment is uploaded as soon as it is committed"
-_THROTTLED: Final = "copying is throttled where the copy is made"
 _SHARE: Final = "share groups are not built yet"
 
 
@@ -140,7 +139,7 @@ class TopicConfig:
         INT, None, "A segment size below the public minimum, for tests.", allowed=at_least(1), internal=True
     )
     leader_replication_throttled_replicas: tuple[str, ...] = setting(
-        LIST, (), "Replicas whose serving is throttled: `partition:broker` pairs, or `*`.", inert=_THROTTLED
+        LIST, (), "Replicas whose serving is throttled: `partition:broker` pairs, or `*`."
     )
     local_retention_bytes: int = setting(
         LONG,

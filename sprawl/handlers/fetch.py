@@ -19,6 +19,7 @@ from sprawl.handlers.context import Handler, RequestContext
 from sprawl.handlers.leader_hints import LeaderHints
 from sprawl.partitions.fetch_sessions import FetchPlan, FetchSessions, Wanted
 from sprawl.partitions.partition import READ_COMMITTED, Partition
+from sprawl.partitions.throttle import LeaderThrottle
 from sprawl.partitions.waiting import FetchWait
 from sprawl.quorum.requests import is_metadata_fetch
 from sprawl.quorum.serving import QuorumService
@@ -75,9 +76,10 @@ class FetchHandlers:
         *,
         nearest: NearestReplica | None = None,
         hints: LeaderHints | None = None,
+        throttle: LeaderThrottle | None = None,
     ) -> None:
         """`quorum` answers fetches of the metadata; `nearest` chooses among replicas for consumers; `hints` tells who
-        leads instead."""
+        leads instead; `throttle` holds back copies that are to be made slowly."""
         self._router = router
         self._sessions = sessions
         self._authorizer = authorizer
@@ -86,6 +88,7 @@ class FetchHandlers:
         self._quorum = quorum
         self._nearest = nearest
         self._hints = hints
+        self._throttle = throttle
 
     def routes(self) -> dict[ApiKey, Handler]:
         return {ApiKey.FETCH: self.fetch}
@@ -184,6 +187,7 @@ class FetchHandlers:
         answer.last_stable_offset = partition.last_stable_offset
         if request.isolation_level == READ_COMMITTED:
             answer.aborted_transactions = []
+        room = found.room
         if replica is not None:
             partition.refuse_if_damaged()
         if wanted.last_fetched_epoch >= 0 and _diverged(partition, wanted, answer):
@@ -209,10 +213,15 @@ class FetchHandlers:
                 answer.high_watermark = partition.high_watermark
                 if self._nearest is not None and answer.high_watermark != wanted.told_high_watermark:
                     found.settled = found.settled or found.in_session
+            if self._throttle is not None:
+                allowed = self._throttle.room(partition, replica.node_id)
+                if not allowed:
+                    return
+                room = min(room, allowed)
         if wanted.offset == until:
             return
         minimum_one = found.found_bytes == 0
-        room = min(wanted.max_bytes, found.room)
+        room = min(room, wanted.max_bytes)
         if room <= 0 and not minimum_one:
             return
         read = partition.read_now(wanted.offset, room, until, minimum_one)
@@ -221,6 +230,8 @@ class FetchHandlers:
         answer.records = _as_one(read)
         found.found_bytes += read.size
         found.room -= read.size
+        if replica is not None and self._throttle is not None:
+            self._throttle.gave(partition, replica.node_id, read.size)
 
     def _partition(self, context: RequestContext, wanted: Wanted, replica: _Replica | None) -> Partition:
         """Raises `ApiError`."""
