@@ -13,7 +13,6 @@ import pytest
 
 from sprawl.runtime.simulated import Simulation
 from tools.simulate.cluster import SimulatedCluster
-from tools.simulate.consumers import HistoryError, Ledger
 from tools.simulate.damage import Damage
 from tools.simulate.faults import Kind, schedule
 from tools.simulate.ledger import keep, told
@@ -109,16 +108,6 @@ def test_no_disk_is_wiped_while_a_replica_is_missing() -> None:
 
         assert not world.run(story(), limit=60)
         assert {node_id: member.machine.disk.names for node_id, member in cluster.members.items()} == disks
-
-
-def test_a_ledger_refuses_two_values_at_one_offset_and_two_offsets_of_one_value() -> None:
-    ledger = Ledger("orders-0")
-    ledger.saw(0, 7)
-    ledger.saw(0, 7)
-    with pytest.raises(HistoryError, match="there was 7, now there is 8"):
-        ledger.saw(0, 8)
-    with pytest.raises(HistoryError, match="at offset 0 and at offset 1"):
-        ledger.saw(1, 7)
 
 
 def test_the_ledger_adds_up_what_was_simulated(tmp_path: Path) -> None:

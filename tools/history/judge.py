@@ -2,9 +2,10 @@
 
 In: the entries of all clients of a run that is over, by client. Out: a `Verdict`. Judged are, of each partition: that
 an offset has one value for all who read it, and an acknowledged value is at its offset; that what an idempotent
-producer wrote is there once and in its order; that nothing is there that was not sent, or surely failed; that a member
-of a group, while it has a partition, reads it without going back or leaving out; that a group reads all of it, and
-begins where it was committed.
+producer wrote is there once and in its order; that what was sent after another record was acknowledged stands behind
+it, whoever sent them; that nothing is there that was not sent, or surely failed; that what was read once stays; that a
+consumer, while it has a partition, reads it without going back or leaving out; that a group reads all of it, and begins
+where it was committed.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from typing import Final
 from tools.history.entries import Entry
 
 _EXAMPLES: Final = 5
+_SEND: Final = 0
+_ACK: Final = 1
 
 
 @dataclass(slots=True)
@@ -40,11 +43,14 @@ def judge(journals: dict[str, list[Entry]]) -> Verdict:
         if "producer" in kind:
             writer = _Writer(name, entries)
             logs.sent |= writer.sent
+            logs.acknowledged |= writer.acknowledged.keys()
             verdict.problems += writer.judged(logs, strict="idempotent" in kind)
             verdict.repeated += writer.repeated
         else:
             verdict.problems += list(_order_of_reading(name, entries, logs))
     verdict.problems += logs.never_sent()
+    verdict.problems += list(logs.gone())
+    verdict.problems += list(_order_of_sending(journals, logs))
     verdict.problems += list(_groups(journals, logs))
     verdict.gaps = _gaps(entry for entries in journals.values() for entry in entries if entry[0] == "ack")
     return verdict
@@ -64,6 +70,8 @@ class _Logs:
         """Of the partitions that it read whole."""
         self.contradictions: list[str] = []
         self.sent: set[tuple[int, int]] = set()
+        self.acknowledged: set[tuple[int, int]] = set()
+        """(Partition, value)."""
 
     def read(self, name: str, entries: list[Entry]) -> None:
         last = entries[0][2]["kind"] == "reader"
@@ -88,6 +96,19 @@ class _Logs:
         if strange:
             yield f"{len(strange)} records that nobody sent: (partition, value) {strange[:_EXAMPLES]}"
 
+    def gone(self) -> Iterator[str]:
+        """Of the others: acknowledged records that are gone are told with their producer."""
+        if self.last_reading:
+            read = (
+                (partition, offset, value) for partition, log in self.values.items() for offset, value in log.items()
+            )
+            missing = sorted(
+                (partition, offset)
+                for partition, offset, value in read
+                if self.lost(partition, offset) and (partition, value) not in self.acknowledged
+            )
+            yield from _told("records were read, and are not there at the end, by partition and offset", missing)
+
     def lost(self, partition: int, offset: int) -> bool:
         """Whether the last reading did not find what was there before."""
         return partition in self.ends and (partition, offset) not in self.last_reading
@@ -98,7 +119,7 @@ class _Writer:
         self.name = name
         self.repeated = 0
         self.sent: set[tuple[int, int]] = set()
-        self._acknowledged: dict[tuple[int, int], tuple[int, float]] = {}
+        self.acknowledged: dict[tuple[int, int], tuple[int, float]] = {}
         self._failed: set[tuple[int, int]] = set()
         self._gave_up = False
         for entry in entries:
@@ -106,7 +127,7 @@ class _Writer:
                 case "send":
                     self.sent.add((entry[2], entry[3]))
                 case "ack":
-                    self._acknowledged[entry[2], entry[3]] = (entry[4], entry[1])
+                    self.acknowledged[entry[2], entry[3]] = (entry[4], entry[1])
                 case "fail":
                     self._failed.add((entry[2], entry[3]))
                 case "fatal":
@@ -114,7 +135,7 @@ class _Writer:
 
     def judged(self, logs: _Logs, *, strict: bool) -> Iterator[str]:
         lost, moved, twice = [], [], []
-        for (partition, value), (offset, when) in self._acknowledged.items():
+        for (partition, value), (offset, when) in self.acknowledged.items():
             places = logs.places.get((partition, value), [])
             still = [place for place in places if not logs.lost(partition, place)]
             if not still and partition in logs.ends:
@@ -130,7 +151,7 @@ class _Writer:
         yield from _told(f"{self.name}: acknowledged records are lost", lost)
         yield from _told(f"{self.name}: acknowledged at one offset, found at another", moved)
         yield from _told(f"{self.name}: idempotent records are there twice", twice)
-        yield from _told(f"{self.name}: records that failed for sure are there", map(str, failed))
+        yield from _told(f"{self.name}: records that failed for sure are there", failed)
         if strict and not self._gave_up:
             yield from _told(f"{self.name}: idempotent records stand in another order", self._disorder(logs))
 
@@ -146,6 +167,29 @@ class _Writer:
                     yield f"partition {partition}: {value} at {offset} after {before}"
 
 
+def _order_of_sending(journals: dict[str, list[Entry]], logs: _Logs) -> Iterator[str]:
+    """Who sends once another record is acknowledged comes after it."""
+    events: dict[int, list[tuple[float, int, int, int]]] = defaultdict(list)
+    for entries in journals.values():
+        for entry in entries:
+            if entry[0] == "ack" and entry[4] >= 0:
+                events[entry[2]].append((entry[1], _ACK, entry[4], entry[3]))
+            elif entry[0] == "send" and len(places := logs.places.get((entry[2], entry[3]), [])) == 1:
+                events[entry[2]].append((entry[1], _SEND, places[0], entry[3]))
+    wrong = []
+    for partition, happened in events.items():
+        last, of_value = -1, -1
+        for when, what, offset, value in sorted(happened):  # at one moment: sent before acknowledged
+            if what == _ACK and offset > last:
+                last, of_value = offset, value
+            elif what == _SEND and offset < last:
+                wrong.append(
+                    f"partition {partition}: {value}, sent at {when:.3f}, is at {offset}; before that {of_value} was "
+                    f"acknowledged at {last}"
+                )
+    yield from _told("records stand before others that were acknowledged before they were sent", wrong)
+
+
 def _order_of_reading(name: str, entries: list[Entry], logs: _Logs) -> Iterator[str]:
     at: dict[int, int] = {}
     back, left_out = [], []
@@ -153,6 +197,8 @@ def _order_of_reading(name: str, entries: list[Entry], logs: _Logs) -> Iterator[
         if entry[0] in ("assign", "revoke"):
             for partition in entry[2]:
                 at.pop(partition, None)
+        elif entry[0] == "seek":
+            at[entry[2]] = entry[3] - 1
         elif entry[0] == "poll":
             for partition, offset, _ in entry[2]:
                 before = at.get(partition)
@@ -181,8 +227,13 @@ def _groups(journals: dict[str, list[Entry]], logs: _Logs) -> Iterator[str]:
             if entry[0] == "poll"
             for partition, offset, _ in entry[2]
         }
+<<<<<<< HEAD
         unseen = sorted(place for place in logs.last_reading if place[0] in logs.ends and place not in read)
         yield from _told(f"{group}: records nobody in it has read, by partition and offset", map(str, unseen))
+=======
+        unseen = sorted(place for place in logs.last_reading if place not in read)
+        yield from _told(f"{group}: records nobody in it has read, by partition and offset", unseen)
+>>>>>>> d1d0e34 (x)
         yield from _told(f"{group}: read again below what was committed", _forgotten(members))
 
 
@@ -220,7 +271,7 @@ def _gaps(acknowledgements: Iterable[Entry]) -> dict[int, float]:
     return gaps
 
 
-def _told(what: str, examples: Iterable[str]) -> Iterator[str]:
+def _told(what: str, examples: Iterable[object]) -> Iterator[str]:
     found = list(examples)
     if found:
-        yield f"{what}: {len(found)}, as {'; '.join(found[:_EXAMPLES])}"
+        yield f"{what}: {len(found)}, as {'; '.join(map(str, found[:_EXAMPLES]))}"

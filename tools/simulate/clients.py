@@ -1,7 +1,8 @@
 """Clients of a simulated cluster, and what they saw.
 
 A producer is idempotent, has one batch per partition in flight, finds leaders by Metadata and sends again until it is
-acknowledged, as librdkafka and the Java client do. The final reader reads every partition whole, from its leader.
+acknowledged, as librdkafka and the Java client do. It writes down what it does, for `tools.history`. The
+final reader reads every partition whole, from its leader.
 """
 
 from __future__ import annotations
@@ -32,6 +33,8 @@ from sprawl_protocol.messages import (
     TopicProduceData,
 )
 from sprawl_protocol.records import Record, build_batch, headers, records_of
+from tools.history.entries import Entry
+from tools.history.judge import judge
 from tools.simulate.cluster import PORT
 
 TOPIC = "orders"
@@ -41,11 +44,11 @@ _PAUSE = 0.05
 
 @dataclass
 class Seen:
-    """What producers and readers know of one partition."""
+    """What the producer of one partition did, as `tools.history` reads it."""
 
+    journal: list[Entry] = field(default_factory=lambda: [["client", "producer", {"kind": "idempotent producer"}]])
     acknowledged: dict[int, int] = field(default_factory=dict)
     """Value to offset; -1 where the offset was not told."""
-    sent: set[int] = field(default_factory=set)
     last_ack: float = 0.0
 
 
@@ -139,6 +142,7 @@ class Producer:
         self._producer_id = -1
         self._leader = ""
         self._epoch = -1
+        self._last_sent = -1
         self.next_value = 0
 
     async def run(self) -> None:
@@ -179,13 +183,16 @@ class Producer:
         request = ProduceRequest(
             acks=-1, timeout_ms=2_000, topic_data=[TopicProduceData(name=self._topic, partition_data=[data])]
         )
-        self._seen.sent.add(value)
+        if value > self._last_sent:
+            self._last_sent = value
+            self._seen.journal.append(["send", self._runtime.clock.monotonic(), self._partition, value])
         response = await client.request(request, version=12, expect=ProduceResponse)
         answer = response.responses[0].partition_responses[0]
         error = ErrorCode(answer.error_code)
         if error is ErrorCode.NONE or error is ErrorCode.DUPLICATE_SEQUENCE_NUMBER:
+            now = self._seen.last_ack = self._runtime.clock.monotonic()
+            self._seen.journal.append(["ack", now, self._partition, value, answer.base_offset])
             self._seen.acknowledged[value] = answer.base_offset
-            self._seen.last_ack = self._runtime.clock.monotonic()
             self.next_value += 1
             return
         if not error.retriable:
@@ -230,19 +237,14 @@ async def read_whole(links: Links, partition: int, until: int, *, topic: str = T
     return found
 
 
+def last_reading(time: float, found: dict[int, list[tuple[int, int]]]) -> list[Entry]:
+    """The journal of who read partitions whole: `found` has (offset, value) of each."""
+    polls = [["poll", time, [(index, *place) for place in places]] for index, places in found.items()]
+    return [["client", "reader", {"kind": "reader"}], *polls]
+
+
 def check(partition: int, seen: Seen, found: list[tuple[int, int]]) -> None:
     """Nothing acknowledged is lost, nothing is there twice, the order is kept, an offset names one record."""
-    values = [value for _, value in found]
-    where = {value: offset for offset, value in found}
-    name = f"partition {partition}"
-    assert len(set(values)) == len(values), f"{name}: twice: {sorted(v for v in values if values.count(v) > 1)[:5]}"
-    assert values == sorted(values), f"{name}: not in the order they were sent"
-    lost = [value for value in seen.acknowledged if value not in where]
-    assert not lost, f"{name}: {len(lost)} acknowledged records are lost, the first are {sorted(lost)[:5]}"
-    moved = {
-        value: (offset, where[value])
-        for value, offset in seen.acknowledged.items()
-        if offset >= 0 and where[value] != offset
-    }
-    assert not moved, f"{name}: acknowledged at one offset, found at another: {dict(list(moved.items())[:5])}"
-    assert set(values) <= seen.sent, f"{name}: records nobody sent"
+    reader = last_reading(seen.last_ack, {partition: found})
+    problems = judge({"producer": seen.journal, "reader": reader}).problems
+    assert not problems, "; ".join(problems)

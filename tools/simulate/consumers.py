@@ -8,7 +8,7 @@ so they see what is only wrong for a moment.
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from typing import Final
 
 from sprawl.runtime.simulated import SimulatedRuntime
@@ -31,33 +31,12 @@ from sprawl_protocol.messages import (
     OffsetFetchResponse,
 )
 from sprawl_protocol.records import headers, records_of
+from tools.history.entries import Entry
+from tools.history.ledger import HistoryError, Ledger
 from tools.simulate.clients import Links
 
 _PAUSE: Final = 0.1
 _MAX_WAIT_MS: Final = 1000
-
-
-class HistoryError(AssertionError):
-    """What clients saw contradicts itself."""
-
-
-@dataclass
-class Ledger:
-    """What was read of one partition, by whomever."""
-
-    name: str
-    values: dict[int, int] = field(default_factory=dict)
-    """Offset to value."""
-    offsets: dict[int, int] = field(default_factory=dict)
-    """Value to offset."""
-
-    def saw(self, offset: int, value: int) -> None:
-        known = self.values.setdefault(offset, value)
-        if known != value:
-            raise HistoryError(f"{self.name}: at offset {offset} there was {known}, now there is {value}")
-        where = self.offsets.setdefault(value, offset)
-        if where != offset:
-            raise HistoryError(f"{self.name}: {value} is at offset {where} and at offset {offset}")
 
 
 class Reader:
@@ -76,6 +55,8 @@ class Reader:
         self._leader = ""
         self._epoch = -1
         self.position = 0
+        self.journal: list[Entry] = [["client", "consumer", {"kind": "consumer"}]]
+        self._seek(0)
 
     async def run(self) -> None:
         while True:
@@ -124,9 +105,14 @@ class Reader:
             return
         self._take(bytes(data.records or b""))
         if self.position and self._runtime.rng.random() < 0.01:
-            self.position = self._runtime.rng.randrange(self.position)
+            self._seek(self._runtime.rng.randrange(self.position))
+
+    def _seek(self, offset: int) -> None:
+        self.position = offset
+        self.journal.append(["seek", self._runtime.clock.monotonic(), self._partition, offset])
 
     def _take(self, records: bytes) -> None:
+        read: list[tuple[int, int, int]] = []
         for position, header in headers(records):
             if header.next_offset <= self.position:
                 continue
@@ -136,16 +122,30 @@ class Reader:
                 if record.offset > self.position:
                     gap = f"after offset {self.position - 1} comes {record.offset}"
                     raise HistoryError(f"{self._ledger.name}: {gap}: something is left out")
-                self._ledger.saw(record.offset, int(bytes(record.value or b"")))
+                value = int(bytes(record.value or b""))
+                self._ledger.saw(record.offset, value)
+                read.append((self._partition, record.offset, value))
                 self.position = record.offset + 1
+        if read:
+            self.journal.append(["poll", self._runtime.clock.monotonic(), read])
 
 
 class Committer:
     """Commits offsets for a group of its own, each greater than the last, and looks whether they are remembered."""
 
     def __init__(
-        self, runtime: SimulatedRuntime, links: Links, group: str, topic: str, partition: int, pause: float
+        self,
+        runtime: SimulatedRuntime,
+        links: Links,
+        group: str,
+        topic: str,
+        partition: int,
+        pause: float,
+        behind: Callable[[str], bool],
     ) -> None:
+        """`behind`: whether a node, by its name, has not heard the newest of the cluster. It may believe that it is
+        still the coordinator, and remember less than the one that is: Kafka promises no more."""
+        self._behind = behind
         self._runtime = runtime
         self._links = links
         self._group = group
@@ -232,6 +232,9 @@ class Committer:
             return False
         found = group.topics[0].partitions[0].committed_offset
         if found < before and found not in self.unknown:
+            if self._behind(self._coordinator):
+                self._coordinator = ""
+                return False
             raise HistoryError(f"group {self._group}: offset {before} was committed, {found} is remembered")
         if found > self.sent:
             raise HistoryError(f"group {self._group}: offset {found} is remembered, which was never committed")

@@ -174,6 +174,13 @@ class Invariants:
 
     # -- what is known of the whole ---------------------------------------------------------------------------------
 
+    def behind(self, name: str) -> bool:
+        """Whether the node of this name does not know the newest metadata that anybody had."""
+        member = next(each for each in self._cluster.members.values() if each.name == name)
+        parts = member.node.parts if member.up and member.node is not None else None
+        newest = max((image.offset for image in (self.newest_image(), self._newest) if image is not None), default=-1)
+        return parts is None or parts.quorum.image.offset < newest
+
     def newest_image(self) -> MetadataImage | None:
         images = [member.node.parts.quorum.image for member in self._cluster.up if member.node and member.node.parts]
         return max(images, key=lambda image: image.offset, default=None)

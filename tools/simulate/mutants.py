@@ -79,7 +79,7 @@ MUTANTS: Final = (
     Mutant(
         "new-leader-believes-all-is-committed",
         f"{_PARTITION}.lead",
-        "self._high_watermark = max(self._high_watermark, self.log.log_start_offset)",
+        "self._high_watermark = max(self._high_watermark, self.log.local_start_offset)",
         "self._high_watermark = self.log.log_end_offset",
     ),
     Mutant("no-epoch-check-on-fetch", f"{_PARTITION}.check_epoch", "if current_leader_epoch < 0 or", "if True or"),

@@ -21,9 +21,11 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from sprawl.runtime.simulated import Simulation
-from tools.simulate.clients import Links, Producer, Seen, check, create, read_whole
+from tools.history.judge import judge
+from tools.history.ledger import HistoryError, Ledger
+from tools.simulate.clients import Links, Producer, Seen, create, last_reading, read_whole
 from tools.simulate.cluster import SimulatedCluster
-from tools.simulate.consumers import Committer, Ledger, Reader
+from tools.simulate.consumers import Committer, Reader
 from tools.simulate.faults import Fault, Kind, Nemesis, schedule
 from tools.simulate.invariants import Invariants
 from tools.simulate.paces import PACES, Pace, draw
@@ -153,7 +155,13 @@ class _Course:
         ]
         self._committers = [
             Committer(
-                self._runtime, Links(self._runtime, self._names), f"group-{index}", TOPIC, index, plan.pace.commits
+                self._runtime,
+                Links(self._runtime, self._names),
+                f"group-{index}",
+                TOPIC,
+                index,
+                plan.pace.commits,
+                self._invariants.behind,
             )
             for index in range(2)
         ]
@@ -231,15 +239,16 @@ class _Course:
 
     async def _judge(self) -> None:
         self._outcome.compared = await self._invariants.compare(self._nemesis.damaged)
+        journals = {f"consumer {number}": reader.journal for number, reader in enumerate(self._readers)}
+        found: dict[int, list[tuple[int, int]]] = {}
         for index, seen in enumerate(self._seen):
-            least = max(seen.acknowledged.values(), default=-1) + 1
-            found = await read_whole(self._links, index, least, topic=TOPIC)
-            check(index, seen, found)
-            for offset, value in found:
-                self._ledgers[index].saw(offset, value)
-            lost = [offset for offset in self._ledgers[index].values if offset < least and offset not in dict(found)]
-            if lost:
-                raise AssertionError(f"{TOPIC}-{index}: offsets {sorted(lost)[:5]} were read, and are gone")
+            journals[f"producer {index}"] = seen.journal
+            until = max([*seen.acknowledged.values(), *self._ledgers[index].values], default=-1) + 1
+            found[index] = await read_whole(self._links, index, until, topic=TOPIC)
+        journals["reader"] = last_reading(self._runtime.clock.monotonic(), found)
+        problems = judge(journals).problems
+        if problems:
+            raise HistoryError("; ".join(problems))
         for committer in self._committers:
             await committer.settle()
 
