@@ -58,7 +58,7 @@ class Settings:
     dear: Price = Price(0.05, 0.0)
     """What a copied replica must gain."""
     rest_seconds: float = 900.0
-    return_seconds: float = 3600.0
+    return_seconds: float = 5400.0
     leader_moves: int = 2
     """At most so many a step."""
     replica_moves: int = 1
