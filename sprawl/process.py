@@ -32,7 +32,7 @@ from sprawl.vitals import Vitals, cpu_seconds, seconds_since_start
 from sprawl_protocol.errors import ApiError
 
 if TYPE_CHECKING:
-    from sprawl.monitoring.watch import Watch
+    from sprawl.http_side import HttpSide
     from sprawl.node import Node
     from sprawl.observability.http import StatusServer
 
@@ -103,16 +103,16 @@ async def _serve(config: BrokerConfig, runtime: Runtime, lifeline: int | None) -
     running = _Running(node)
     vitals = Vitals(node.metrics)
     node.counts = vitals.counts
-    watch = _watch_over(node, config, runtime)
+    side = _http_side(node, config, runtime)
     pages: StatusServer | None = None
     try:
-        pages = await _serve_pages(config, runtime, running)
+        pages = await _serve_pages(config, runtime, running, side)
         vitals.start()
         if not await _first_of(node.start(), stop):
             log.info("told to stop while starting")
             return await _stopped(node, config)
         running.started = True
-        watch.start()
+        side.start()
         _calm_the_collector()
         seconds = seconds_since_start() or runtime.clock.monotonic() - began
         log.info("ready in %.2f s: %s", seconds, _where(node))
@@ -135,7 +135,7 @@ async def _serve(config: BrokerConfig, runtime: Runtime, lifeline: int | None) -
         return 1
     finally:
         vitals.stop()
-        await watch.stop()
+        await side.stop()
         if pages is not None:
             await pages.stop()
 
@@ -237,25 +237,22 @@ class _Running:
         return Verdict(self.node.ready, "not ready")
 
 
-def _watch_over(node: Node, config: BrokerConfig, runtime: Runtime) -> Watch:
-    """Sees nothing of a node that has no status page."""
-    from sprawl.monitoring.watch import Watch
+def _http_side(node: Node, config: BrokerConfig, runtime: Runtime) -> HttpSide:
+    from sprawl.http_side import HttpSide
 
-    watch = Watch(node.metrics, runtime, cpu_seconds)
-    if config.http is not None:
-        node.when_built = watch.installed
-        watch.gossip = lambda: () if node.membership is None else node.membership.members()
-    return watch
+    return HttpSide(node, config, runtime, cpu_seconds)
 
 
-async def _serve_pages(config: BrokerConfig, runtime: Runtime, running: _Running) -> StatusServer | None:
+async def _serve_pages(
+    config: BrokerConfig, runtime: Runtime, running: _Running, side: HttpSide
+) -> StatusServer | None:
     """Answers from before the node has recovered until after it has stopped. Raises `OSError`."""
     if config.http is None:
         return None
     from sprawl.observability.http import StatusServer
 
     pages = status_pages(live=running.live, started=running.up, ready=running.ready, registry=running.node.metrics)
-    server = StatusServer(runtime.network, pages)
+    server = StatusServer(runtime.network, pages, side.service)
     port = await server.start(config.http.host, config.http.port)
     log.info("status and metrics on http://%s", address(config.http.host, port))
     return server

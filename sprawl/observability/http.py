@@ -25,6 +25,7 @@ MAX_HEADER_BYTES: Final = 8192
 MAX_BODY_BYTES: Final = 2 * 1024 * 1024
 REQUEST_SECONDS: Final = 10.0
 """How long a connection may take over a request, or stay open without one."""
+_NO_CONTENT: Final = 204
 _TEXT: Final = "text/plain; charset=utf-8"
 
 
@@ -231,7 +232,9 @@ class _Connection(asyncio.Protocol):
         self.close()
 
     def _send(self, page: Page, *, with_body: bool = True) -> None:
-        headers = [("Content-Type", page.content_type), ("Content-Length", str(len(page.body))), *page.headers]
+        headers = [*page.headers]
+        if page.status != _NO_CONTENT:
+            headers += [("Content-Type", page.content_type), ("Content-Length", str(len(page.body)))]
         parts = [
             self._http.send(h11.Response(status_code=page.status, headers=headers)),
             self._http.send(h11.Data(data=page.body)) if with_body else b"",

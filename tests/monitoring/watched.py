@@ -9,11 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sprawl.config.broker import BrokerConfig
+from sprawl.doors import Doors
+from sprawl.handlers.context import Handler
 from sprawl.monitoring.watch import Watch
 from sprawl.node import Node
+from sprawl.parts import Parts
 from sprawl.runtime.real import RealRuntime
 from sprawl.vitals import Vitals, cpu_seconds
 from sprawl.wire.client import KafkaClient
+from sprawl_protocol.api import ApiKey
 from sprawl_protocol.messages import (
     CreatableTopic,
     CreateTopicsRequest,
@@ -34,6 +38,8 @@ from sprawl_protocol.messages import (
 )
 from sprawl_protocol.records import Record, build_batch
 
+Built = tuple[Parts, dict[ApiKey, Handler], Doors]
+
 
 @dataclass
 class Watched:
@@ -41,6 +47,7 @@ class Watched:
     watch: Watch
     client: KafkaClient
     runtime: RealRuntime
+    built: Built
 
     def values(self) -> dict[str, float]:
         """As Prometheus would read them: name and labels, number."""
@@ -100,12 +107,18 @@ async def watched(directory: Path, **settings: str) -> AsyncIterator[Watched]:
     node = Node(BrokerConfig.of(config), runtime)
     Vitals(node.metrics)
     watch = Watch(node.metrics, runtime, cpu_seconds)
-    node.when_built = watch.installed
+    built: list[Built] = []
+
+    def when_built(parts: Parts, routes: dict[ApiKey, Handler], doors: Doors) -> None:
+        watch.installed(parts, routes, doors)
+        built.append((parts, routes, doors))
+
+    node.when_built = when_built
     await node.start()
     client = KafkaClient(runtime)
     try:
         await client.connect("127.0.0.1", node.addresses[0][2])
-        yield Watched(node, watch, client, runtime)
+        yield Watched(node, watch, client, runtime, built[0])
     finally:
         await client.close()
         await node.stop()
