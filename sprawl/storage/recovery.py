@@ -30,7 +30,7 @@ from sprawl.storage.index import Change, Checkpoint, LogIndex, SegmentFacts
 from sprawl.storage.producers import ProducerStates
 from sprawl.storage.segment import DELETED, DamagedError, Segment, base_offset_of, checked
 from sprawl_protocol.errors import ProtocolError
-from sprawl_protocol.records import HEADER_SIZE, LOG_OVERHEAD, MAGIC, check_crc, read_header
+from sprawl_protocol.records import HEADER_SIZE, LOG_OVERHEAD, MAGIC, BatchHeader, check_crc, read_header
 
 log = logging.getLogger(__name__)
 
@@ -139,8 +139,9 @@ class _Recovery:
             if segment.base_offset < self._start.segment:
                 self._trust(segment)
             else:
+                following = segments[at + 1].base_offset if at + 1 < len(segments) else None
                 try:
-                    await self._read_segment(segment)
+                    await self._read_segment(segment, following)
                 except DamagedError as error:
                     behind = segments[at + 1 :]
                     if self._may_cut(segment.next_offset):
@@ -216,8 +217,11 @@ class _Recovery:
         segment.max_timestamp_base = facts.max_timestamp_base
         segment.synced = segment.size
 
-    async def _read_segment(self, segment: Segment) -> None:
-        """Every batch from the starting point on. Raises `DamagedError` where they end before the file does."""
+    async def _read_segment(self, segment: Segment, following: int | None) -> None:
+        """Every batch from the starting point on. Raises `DamagedError` where they end before the file does.
+
+        `following`: where the next segment begins.
+        """
         position = 0
         if segment.base_offset != self._start.segment or self._start.position == 0:
             self._changes += self._index.began(segment.base_offset, self._producers.dump())
@@ -235,20 +239,20 @@ class _Recovery:
         end = segment.file.size
         while position < end:
             data = memoryview(await segment.file.read(position, _CHUNK))
-            used = self._read_chunk(segment, data, position)
+            used = self._read_chunk(segment, data, position, following)
             if used == 0:
                 size = 12 + int.from_bytes(data[8:12], "big", signed=True) if len(data) >= HEADER_SIZE else 0
                 if not _CHUNK < size <= end - position:
                     segment.size = position
                     raise DamagedError(segment, position, "the file ends within a batch")
                 data = memoryview(await segment.file.read(position, size))
-                used = self._read_chunk(segment, data, position)
+                used = self._read_chunk(segment, data, position, following)
             position += used
         segment.size = position
         facts = SegmentFacts(segment.size, segment.next_offset, segment.max_timestamp, segment.max_timestamp_base)
         self._changes += self._index.closed(segment.base_offset, facts)
 
-    def _read_chunk(self, segment: Segment, data: memoryview, position: int) -> int:
+    def _read_chunk(self, segment: Segment, data: memoryview, position: int, following: int | None) -> int:
         """Take in the whole batches of `data`; returns the bytes they fill."""
         pos = 0
         while len(data) - pos >= HEADER_SIZE:
@@ -260,6 +264,8 @@ class _Recovery:
                 if header.base_offset < segment.next_offset:
                     reason = f"offset {header.base_offset} where {segment.next_offset} was due"
                     raise DamagedError(segment, position + pos, reason)
+                if header.base_offset > segment.next_offset:
+                    _check_gap(segment, header, position + pos, _offset_at(data, pos + size), following)
             except DamagedError as error:
                 segment.size = error.position
                 raise
@@ -283,6 +289,23 @@ class _Recovery:
         if checkpoint is not None and segment.next_offset < checkpoint.offset:
             return False
         return not await _has_batch_behind(segment, position + 1)
+
+
+def _check_gap(segment: Segment, header: BatchHeader, position: int, behind: int | None, following: int | None) -> None:
+    """The checksum does not cover the base offset: where offsets are missing before a batch, as after compaction, what
+    comes behind it has to agree. Raises `DamagedError`."""
+    due = following if behind is None else behind
+    if due is not None and header.last_offset >= due:
+        reason = f"offsets {header.base_offset} to {header.last_offset} where {segment.next_offset} was due"
+        raise DamagedError(segment, position, reason)
+
+
+def _offset_at(data: memoryview, pos: int) -> int | None:
+    """The base offset of the batch that begins there, if all of one was read."""
+    size = LOG_OVERHEAD + int.from_bytes(data[pos + 8 : pos + 12], "big", signed=True)
+    if not HEADER_SIZE <= size <= len(data) - pos or not _is_batch(data[pos : pos + size], 0):
+        return None
+    return int.from_bytes(data[pos : pos + 8], "big")
 
 
 def _close(segments: list[Segment]) -> None:
@@ -311,7 +334,7 @@ async def _has_batch_behind(segment: Segment, position: int) -> bool:
     return False
 
 
-def _is_batch(data: bytes, at_least: int) -> bool:
+def _is_batch(data: bytes | memoryview, at_least: int) -> bool:
     try:
         header = read_header(data)
     except ProtocolError:

@@ -95,6 +95,10 @@ def batches_in(
         if size > len(view) - pos and HEADER_SIZE <= size <= segment.size - position - pos:
             break  # the rest of it was not read
         header = checked(segment, view, position, pos)
+        if not segment.base_offset <= header.base_offset <= header.last_offset < segment.next_offset:
+            # The checksum does not cover the base offset.
+            reason = f"offsets {header.base_offset} to {header.last_offset} where none but this segment's may be"
+            raise DamagedError(segment, position + pos, reason)
         if header.base_offset >= until:
             break
         if header.last_offset >= offset:

@@ -80,6 +80,41 @@ async def test_damage_before_other_batches_is_marked_and_nothing_is_cut(disk: Di
     assert after.segments[-1].stat().st_size == size
 
 
+@pytest.mark.parametrize("delta", [1, 2, 5, 1 << 40, -1, -3])
+@pytest.mark.parametrize("number", [3, 9])
+async def test_a_wrong_base_offset_is_found_though_no_checksum_covers_it(disk: Disk, number: int, delta: int) -> None:
+    async with disk.log() as log:
+        for _ in range(10):
+            append(log, 2)
+        await written(log)
+        log.roll()
+        append(log, 2)
+        await written(log)
+        after = disk.crashed()
+    segment = after.segments[0]
+    data = bytearray(segment.read_bytes())
+    size = len(data) // 10
+    data[number * size : number * size + 8] = (number * 2 + delta).to_bytes(8, "big", signed=True)
+    segment.write_bytes(data)
+    async with after.log() as log:
+        assert log.damaged is not None
+        assert log.log_end_offset == number * 2, "nothing from the wrong batch on is believed"
+        assert await offsets(log) == list(range(number * 2))
+
+
+async def test_a_reader_is_not_shown_offsets_of_elsewhere(disk: Disk) -> None:
+    async with disk.log() as log:
+        for _ in range(10):
+            append(log)
+    data = bytearray(disk.segments[0].read_bytes())
+    data[0] ^= 8
+    disk.segments[0].write_bytes(data)
+    async with disk.log() as log:
+        with pytest.raises(ApiError, match="damaged"):
+            await offsets(log)
+        assert log.damaged is not None
+
+
 async def test_damage_after_a_clean_stop_is_found_by_the_reader(disk: Disk) -> None:
     async with disk.log() as log:
         for _ in range(10):

@@ -37,7 +37,7 @@ def in_bytes(
     directory: Path, data: bytes, offset: int, until: int = 6, room: int = 10_000, *, position: int = 0, of: bytes = ALL
 ) -> Found:
     (segment,) = segments_at(directory, 0)
-    segment.size = len(of)
+    segment.size, segment.next_offset = len(of), 6
     return batches_in(segment, data, position, offset, until, room, minimum_one=True)
 
 
