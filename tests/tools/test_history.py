@@ -22,7 +22,7 @@ def producer(name: str, *entries: Entry) -> list[Entry]:
 
 
 def reader(*records: list[int]) -> list[Entry]:
-    return journal("reader", "reader", ["poll", 99.0, list(records)])
+    return journal("reader", "reader", ["poll", 99.0, list(records)], ["end", 99.0, 0, len(records)])
 
 
 def consumer(*entries: Entry) -> list[Entry]:

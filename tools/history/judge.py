@@ -98,7 +98,7 @@ class _Logs:
 
     def gone(self) -> Iterator[str]:
         """Of the others: acknowledged records that are gone are told with their producer."""
-        if self.last_reading:
+        if self.ends:
             read = (
                 (partition, offset, value) for partition, log in self.values.items() for offset, value in log.items()
             )
@@ -227,13 +227,8 @@ def _groups(journals: dict[str, list[Entry]], logs: _Logs) -> Iterator[str]:
             if entry[0] == "poll"
             for partition, offset, _ in entry[2]
         }
-<<<<<<< HEAD
         unseen = sorted(place for place in logs.last_reading if place[0] in logs.ends and place not in read)
-        yield from _told(f"{group}: records nobody in it has read, by partition and offset", map(str, unseen))
-=======
-        unseen = sorted(place for place in logs.last_reading if place not in read)
         yield from _told(f"{group}: records nobody in it has read, by partition and offset", unseen)
->>>>>>> d1d0e34 (x)
         yield from _told(f"{group}: read again below what was committed", _forgotten(members))
 
 

@@ -239,8 +239,11 @@ async def read_whole(links: Links, partition: int, until: int, *, topic: str = T
 
 def last_reading(time: float, found: dict[int, list[tuple[int, int]]]) -> list[Entry]:
     """The journal of who read partitions whole: `found` has (offset, value) of each."""
-    polls = [["poll", time, [(index, *place) for place in places]] for index, places in found.items()]
-    return [["client", "reader", {"kind": "reader"}], *polls]
+    journal: list[Entry] = [["client", "reader", {"kind": "reader"}]]
+    for index, places in found.items():
+        journal.append(["poll", time, [(index, *place) for place in places]])
+        journal.append(["end", time, index, places[-1][0] + 1 if places else 0])
+    return journal
 
 
 def check(partition: int, seen: Seen, found: list[tuple[int, int]]) -> None:
