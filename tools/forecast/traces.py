@@ -11,6 +11,7 @@ import csv
 import gzip
 import io
 import zlib
+from array import array
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -69,7 +70,7 @@ def read(directory: Path) -> Traces:
 
 def _rows(file: Path) -> tuple[dict[str, Array], int, str]:
     """Per series its (timestamp, count) rows, in order of time; how many lines were no such thing; why it broke off."""
-    points: dict[str, list[tuple[float, float]]] = defaultdict(list)
+    points: dict[str, array[float]] = defaultdict(lambda: array("d"))
     columns = list(_COLUMNS)
     bad, first = 0, True
     lines = _lines(file)
@@ -88,12 +89,13 @@ def _rows(file: Path) -> tuple[dict[str, Array], int, str]:
             if point is None:
                 bad += 1
             else:
-                points[point[0]].append(point[1:])
+                points[point[0]].extend(point[1:])
         first = False
 
 
-def _in_order(points: dict[str, list[tuple[float, float]]]) -> dict[str, Array]:
-    return {name: np.array(sorted(each)) for name, each in sorted(points.items())}
+def _in_order(points: dict[str, array[float]]) -> dict[str, Array]:
+    pairs = {name: np.array(each).reshape(-1, 2) for name, each in sorted(points.items())}
+    return {name: each[np.argsort(each[:, 0], kind="stable")] for name, each in pairs.items()}
 
 
 def _point(row: list[str], columns: list[str]) -> tuple[str, float, float] | None:

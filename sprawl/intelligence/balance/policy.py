@@ -6,8 +6,8 @@ leader whose move eases most is moved to the in-sync replica where it eases most
 the budget is spent. Replicas are copied only for what leaders could not ease, for a gain that is worth the bytes, few
 at a time.
 
-Hysteresis: a move must gain at least so much; a partition rests after a move; it does not return within the hour to
-the node that it left. Nothing moves while anything is under-replicated: then the copies have precedence, and a
+Hysteresis: a move must gain at least so much; a partition rests after a move; for an hour and a half it does not return
+to the node that it left. Nothing moves while anything is under-replicated: then the copies have precedence, and a
 leader's move could need the very replica that is missing. Goals come in their order (`Goal`); a move for one must not
 worsen one before it.
 """
