@@ -20,7 +20,7 @@ from tools.forecast.evaluation import FULLY, QUICKLY, evaluate
 from tools.forecast.replay import FULL
 from tools.forecast.traces import Family
 
-_SERIES, _DAYS = 10, 21
+_SERIES, _DAYS = 8, 21
 _QUICK_SERIES, _QUICK_DAYS = 3, 10
 _WIDTH = 120
 """Of tables, at least, when nobody knows how wide the screen is."""
