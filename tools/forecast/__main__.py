@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from tools.forecast import report as reports
-from tools.forecast import synthetic, traces
+from tools.forecast import speed, synthetic, traces
 from tools.forecast.evaluation import FULLY, QUICKLY, evaluate
 from tools.forecast.replay import FULL
 from tools.forecast.traces import Family
@@ -46,10 +46,19 @@ def main(
     full: Annotated[
         float, typer.Option(min=0.1, max=1.0, help="What the modelled cluster uses at its busiest, of its capacity.")
     ] = FULL,
+    how_fast: Annotated[
+        bool, typer.Option("--speed", help="Only how long one forecast of 2,000 partitions takes.")
+    ] = False,
     charts: Annotated[
         Path | None, typer.Option(exists=True, file_okay=False, help="Draw the figures as SVG into this directory.")
     ] = None,
 ) -> None:
+    if how_fast:
+        measured = speed.measure()
+        typer.echo(
+            f"{measured.partitions} partitions: {measured.cpu:.0f} ms of CPU, {measured.wall:.0f} ms by the clock"
+        )
+        return
     families: list[Family] = []
     notes: tuple[str, ...] = ()
     if directory is not None:
