@@ -82,8 +82,11 @@ class Spread(Generic[P, A]):
                 self._failed(numbers, outcome, waiting, answers)
                 continue
             for number, answer in zip(numbers, outcome, strict=True):
+                error = self.error_of(answer)
+                moved = error in _MOVED
+                if error == ErrorCode.BROKER_NOT_AVAILABLE:  # it is starting; clients would not try again
+                    answer = self.refusal(waiting[number].what, ErrorCode.LEADER_NOT_AVAILABLE)
                 answers[number] = answer
-                moved = self.error_of(answer) in _MOVED
                 if not (moved and waiting[number].repeatable):
                     del waiting[number]
 
