@@ -104,7 +104,7 @@ def routes_of(
     routes: dict[ApiKey, Handler] = {}
     families: list[HandlerFamily] = [
         ApiVersionsHandlers(served, image, parts.identity.node_id, any_node=any_node),
-        MetadataHandlers(parts.anywhere, image, config, endpoints, access, settled),
+        MetadataHandlers(parts.anywhere, parts.quorum, config, endpoints, access, settled),
         ClusterHandlers(parts.quorum, parts.logs, runtime.files, endpoints, access),
         TopicHandlers(controller, image, parts.settings, access, settled),
         ConfigHandlers(controller, image, parts.settings, access),

@@ -1,5 +1,6 @@
 """What each client does on a cluster: it makes a topic of six partitions with three replicas, writes idempotently, and
-reads all of it in a group of two members, each record once and each partition in order.
+reads all of it in a group of two members, each record once and each partition in order; then it finds the group among
+all, sees that it is empty, and deletes group and topic.
 
 The clients in other languages run scenarios of their own programs for that. A journey fails by raising.
 """
@@ -8,17 +9,19 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import subprocess
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Iterable
-from contextlib import AsyncExitStack, closing
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import AsyncExitStack, asynccontextmanager, closing
 from pathlib import Path
 
 import confluent_kafka
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin import NewTopic as AIOKafkaNewTopic
+from confluent_kafka import ConsumerGroupState
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin import NewTopic as ConfluentNewTopic
 from kafka import KafkaConsumer, KafkaProducer
@@ -27,9 +30,10 @@ from kafka.admin import NewTopic as KafkaPythonNewTopic
 
 from compat_tests import golang
 from compat_tests.java import building as java
+from compat_tests.java_tools.test_console_tools import call
 from compat_tests.node import building as node
 from compat_tests.programs import caller
-from compat_tests.waiting import Deadline
+from compat_tests.waiting import Deadline, until
 
 Journey = Callable[[str, str], None]
 """Called with an address and a name for topic and group."""
@@ -61,6 +65,13 @@ def kafka_python(address: str, name: str) -> None:
 
     _together(read, read)
     _complete(seen)
+    with closing(KafkaAdminClient(bootstrap_servers=address)) as admin:
+        assert name in {each["group_id"] for each in admin.list_groups()}
+        until("an empty group", lambda: admin.describe_groups([name])[name]["group_state"] == "Empty")
+        admin.delete_groups([name])
+        assert name not in {each["group_id"] for each in admin.list_groups()}
+        admin.delete_topics([name])
+        until("the topic's end", lambda: name not in admin.list_topics())
 
 
 def confluent(address: str, name: str) -> None:
@@ -91,17 +102,31 @@ def confluent(address: str, name: str) -> None:
 
     _together(read, read)
     _complete(seen)
+    admin = AdminClient({"bootstrap.servers": address, "log_level": 2})
+    assert name in {each.group_id for each in admin.list_consumer_groups().result(20).valid}
+    empty = ConsumerGroupState.EMPTY
+    until("an empty group", lambda: admin.describe_consumer_groups([name])[name].result(20).state == empty)
+    admin.delete_consumer_groups([name])[name].result(20)
+    assert name not in {each.group_id for each in admin.list_consumer_groups().result(20).valid}
+    admin.delete_topics([name])[name].result(20)
+    until("the topic's end", lambda: name not in admin.list_topics(timeout=20).topics)
+
+
+@asynccontextmanager
+async def administering(address: str) -> AsyncIterator[AIOKafkaAdminClient]:
+    admin = AIOKafkaAdminClient(bootstrap_servers=address)
+    await admin.start()
+    try:
+        yield admin
+    finally:
+        await admin.close()
 
 
 def aiokafka(address: str, name: str) -> None:
     async def travel() -> None:
-        admin = AIOKafkaAdminClient(bootstrap_servers=address)
-        await admin.start()
-        try:
-            topic = AIOKafkaNewTopic(name, num_partitions=PARTITIONS, replication_factor=REPLICAS)
+        topic = AIOKafkaNewTopic(name, num_partitions=PARTITIONS, replication_factor=REPLICAS)
+        async with administering(address) as admin:
             await admin.create_topics([topic])
-        finally:
-            await admin.close()
         producer = AIOKafkaProducer(bootstrap_servers=address, enable_idempotence=True, acks="all")
         await producer.start()
         try:
@@ -133,6 +158,11 @@ def aiokafka(address: str, name: str) -> None:
                 members.append(one)
             await asyncio.gather(*map(read, members))
         _complete(seen)
+        async with administering(address) as admin:
+            assert name in {each[0] for each in await admin.list_consumer_groups()}
+            (described,) = await admin.describe_consumer_groups([name])
+            assert described.groups[0][2] == "Empty"
+            await admin.delete_topics([name])
 
     asyncio.run(travel())
 
@@ -155,6 +185,27 @@ def kcat(address: str, name: str) -> None:
         told = map(json.loads, said.splitlines())
         seen += [(each["partition"], each["offset"], int(each["payload"])) for each in told]
     _complete(seen)
+
+
+def java_tools(address: str, name: str) -> None:
+    at = ("--bootstrap-server", address)
+    making = ("--create", "--partitions", str(PARTITIONS), "--replication-factor", str(REPLICAS))
+    call("topics", *at, "--topic", name, *making)
+    acknowledged = call("verifiable-producer", *at, "--topic", name, "--max-messages", str(COUNT))
+    assert f'"sent":{COUNT},"acked":{COUNT}' in acknowledged
+    seen: list[str] = []
+    reader = ("console-consumer", *at, "--topic", name, "--group", name, "--from-beginning")
+    for _ in range(2):  # the second reads on where the first has committed
+        seen += call(*reader, "--max-messages", str(COUNT // 2)).split()
+    assert sorted(map(int, seen)) == list(range(COUNT))
+    described = call("topics", *at, "--describe", "--topic", name)
+    leaders = set(re.findall(r"Leader: (\S+)", described))
+    assert leaders == {"1", "2", "3"}, "with one address for all, too, operators are told true leaders"
+    told = call("consumer-groups", *at, "--describe", "--group", name)
+    assert sum(int(line.split()[3]) for line in told.splitlines() if f" {name} " in line) == COUNT
+    assert name in call("consumer-groups", *at, "--list").split()
+    call("consumer-groups", *at, "--delete", "--group", name)
+    call("topics", *at, "--delete", "--topic", name)
 
 
 def create_topic(address: str, name: str, partitions: int = PARTITIONS, config: dict[str, str] | None = None) -> None:
@@ -190,19 +241,21 @@ _IN_PYTHON: dict[str, Journey] = {
     "confluent": confluent,
     "aiokafka": aiokafka,
     "kcat": kcat,
+    "java_tools": java_tools,
 }
+_MORE = (("committed",), ("admin-topics",), ("admin-groups",), ("admin-records",))
 _ASSIGNOR = "org.apache.kafka.clients.consumer.CooperativeStickyAssignor"
 _PROGRAMS: dict[str, tuple[Callable[[Path], list[str]], tuple[tuple[str, ...], ...]]] = {
-    "java": (java.build, (("many-batches",), ("join-and-leave", _ASSIGNOR), ("committed",))),
+    "java": (java.build, (("many-batches",), ("join-and-leave", _ASSIGNOR), *_MORE)),
     "franz": (
         lambda where: golang.build("franz", where),
-        (("many-batches",), ("join-and-leave", "cooperative-sticky"), ("committed",)),
+        (("many-batches",), ("join-and-leave", "cooperative-sticky"), *_MORE),
     ),
     "sarama": (
         lambda where: golang.build("sarama", where),
-        (("idempotent",), ("join-and-leave", "sticky"), ("committed",)),
+        (("idempotent",), ("join-and-leave", "sticky"), *_MORE),
     ),
-    "node": (node.build, (("idempotent",), ("join-and-leave",), ("committed",))),
+    "node": (node.build, (("idempotent",), ("join-and-leave",), *_MORE)),
 }
 CLIENTS = (*_IN_PYTHON, *_PROGRAMS)
 

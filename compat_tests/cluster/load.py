@@ -1,5 +1,6 @@
 """An idempotent producer (librdkafka) that writes numbers to every partition of a topic until it is told to stop, and
-the reading of all that came of it: every acknowledged number once, in order, and none twice.
+the reading of all that came of it: every acknowledged number once, in order, none twice, and nothing else than what
+others have read meanwhile.
 """
 
 from __future__ import annotations
@@ -7,7 +8,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from types import TracebackType
 from typing import Self
 
@@ -55,16 +56,18 @@ class Load:
             seconds,
         )
 
-    def check(self) -> int:
+    def check(self, witness: Witness | None = None) -> int:
         """Read everything and compare; returns how many records there are."""
         whole = read(self._address, self.topic, range(self.partitions))
-        for partition, found in whole.items():
-            sent = self.acknowledged[partition]
+        for partition, records in whole.items():
+            sent, found = self.acknowledged[partition], list(records.values())
             assert sent == sorted(sent), f"partition {partition}: acknowledged out of order"
             assert len(set(found)) == len(found), f"partition {partition}: something is there twice"
             assert found == sorted(found), f"partition {partition}: out of order"
             lost = set(sent) - set(found)
             assert not lost, f"partition {partition}: {len(lost)} acknowledged records are gone: {sorted(lost)[:5]}"
+        for (partition, offset), value in (witness.seen if witness is not None else {}).items():
+            assert whole[partition].get(offset) == value, f"{partition}, offset {offset}: {value} was read there before"
         return sum(map(len, whole.values()))
 
     def _run(self) -> None:
@@ -98,28 +101,66 @@ class Load:
         return answered
 
 
-def read(address: str, topic: str, partitions: Iterable[int], seconds: float = 90) -> dict[int, list[int]]:
-    """By partition, everything up to the high watermark of now."""
+class Witness:
+    """A consumer that reads along from the beginning, and keeps what it saw where. A context manager."""
+
+    def __init__(self, address: str, topic: str, partitions: int) -> None:
+        self.seen: dict[tuple[int, int], int] = {}
+        """By partition and offset."""
+        self._consumer = Consumer({"bootstrap.servers": address, "group.id": "witness", "enable.auto.commit": False})
+        self._consumer.assign([TopicPartition(topic, each, 0) for each in range(partitions)])
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run)
+        self._contradictions: list[str] = []
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stop.set()
+        self._thread.join()
+        self._consumer.close()
+        if error is None:
+            assert not self._contradictions, self._contradictions[:3]
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            for partition, offset, value in _records(self._consumer, 0.2):
+                before = self.seen.setdefault((partition, offset), value)
+                if before != value:
+                    self._contradictions.append(f"{partition}, offset {offset}: {before}, then {value}")
+
+
+def read(address: str, topic: str, partitions: Iterable[int], seconds: float = 90) -> dict[int, dict[int, int]]:
+    """By partition and offset, everything up to the high watermark of now."""
     consumer = Consumer({"bootstrap.servers": address, "group.id": "reading", "enable.auto.commit": False})
     deadline = Deadline(seconds)
     try:
         ends = {each: _end(consumer, TopicPartition(topic, each), deadline) for each in partitions}
-        found: dict[int, list[int]] = {each: [] for each in ends}
+        found: dict[int, dict[int, int]] = {each: {} for each in ends}
         missing = {each for each, end in ends.items() if end}
         consumer.assign([TopicPartition(topic, each, 0) for each in missing])
         while missing:
             assert not deadline.over, f"{topic}: partitions {sorted(missing)[:5]} were not read to the end"
-            for message in consumer.consume(1000, timeout=0.5):
-                partition, value, offset = message.partition(), message.value(), message.offset()
-                if message.error() is not None or partition is None or value is None or offset is None:
-                    continue
+            for partition, offset, value in _records(consumer, 0.5):
                 if partition in missing:
-                    found[partition].append(int(value))
+                    found[partition][offset] = value
                     if offset >= ends[partition] - 1:
                         missing.discard(partition)
         return found
     finally:
         consumer.close()
+
+
+def _records(consumer: Consumer, seconds: float) -> Iterator[tuple[int, int, int]]:
+    """Partition, offset and number of what comes."""
+    for message in consumer.consume(1000, timeout=seconds):
+        partition, value, offset = message.partition(), message.value(), message.offset()
+        if message.error() is None and partition is not None and value is not None and offset is not None:
+            yield partition, offset, int(value)
 
 
 def _end(consumer: Consumer, place: TopicPartition, deadline: Deadline) -> int:

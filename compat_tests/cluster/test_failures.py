@@ -12,7 +12,7 @@ from confluent_kafka.admin import AdminClient
 
 from compat_tests.cluster.conftest import StartCluster
 from compat_tests.cluster.journeys import create_topic
-from compat_tests.cluster.load import Load, in_sync
+from compat_tests.cluster.load import Load, Witness, in_sync, read
 from compat_tests.cluster.nodes import Cluster
 from compat_tests.waiting import Deadline, until
 
@@ -36,7 +36,7 @@ def test_a_node_that_dies_or_hangs_under_load_costs_nothing(
 ) -> None:
     topic = new_name()
     create_topic(trio.bootstrap, topic, PARTITIONS)
-    with Load(trio.bootstrap, topic, PARTITIONS) as load:
+    with Witness(trio.bootstrap, topic, PARTITIONS) as witness, Load(trio.bootstrap, topic, PARTITIONS) as load:
         for number in (1, 2):
             load.flows()
             node = trio.node(number)
@@ -49,41 +49,70 @@ def test_a_node_that_dies_or_hangs_under_load_costs_nothing(
                 load.flows()
                 node.thaw()
             until("all in sync", lambda: in_sync(trio.bootstrap, topic, 3), 60)
-    assert load.check() > 100
+        until("the witness to have read on", lambda: witness.seen.keys() >= {(each, 0) for each in range(PARTITIONS)})
+    assert load.check(witness) > 100
 
 
-def test_a_group_goes_on_when_its_coordinator_dies(trio: Cluster, new_name: Callable[[], str]) -> None:
-    topic = new_name()
-    create_topic(trio.bootstrap, topic, 1)
-    consumer = Consumer({
-        "bootstrap.servers": trio.bootstrap,
-        "group.id": topic,
-        "group.instance.id": "one",
-        "auto.offset.reset": "earliest",
-        "enable.auto.commit": False,
-        "session.timeout.ms": 10_000,
-    })  # fmt: skip
-    producer = Producer({"bootstrap.servers": trio.bootstrap, "enable.idempotence": True})
+@pytest.mark.parametrize("kind", ["static", "dynamic"])
+def test_a_group_goes_on_when_its_coordinator_dies(trio: Cluster, new_name: Callable[[], str], kind: str) -> None:
+    topic, group = new_name(), new_name()
+    create_topic(trio.bootstrap, topic, 4)
+    seen: dict[tuple[int, int], int] = {}
+    owned: dict[str, list[list[int]]] = {"one": [], "two": []}
+
+    def member(name: str) -> Consumer:
+        consumer = Consumer({
+            "bootstrap.servers": trio.bootstrap,
+            "group.id": group,
+            "auto.offset.reset": "earliest",
+            "enable.auto.commit": False,
+            "session.timeout.ms": 45_000,
+            **({"group.instance.id": name} if kind == "static" else {}),
+        })  # fmt: skip
+        consumer.subscribe([topic], on_assign=lambda _, places: owned[name].append([each.partition for each in places]))
+        return consumer
+
+    def read_all(load: Load) -> bool:
+        for each in members.values():
+            message = each.poll(0.1)
+            if message is not None and message.error() is None:
+                partition, offset, value = message.partition(), message.offset(), message.value()
+                assert partition is not None and offset is not None and value is not None
+                assert seen.setdefault((partition, offset), int(value)) == int(value), "one offset, two records"
+                each.commit(message, asynchronous=False)
+        got: dict[int, list[int]] = {each: [] for each in range(4)}
+        for (partition, _), value in sorted(seen.items()):
+            got[partition].append(value)
+        return all(set(got[each]) >= set(load.acknowledged[each]) for each in range(4))
+
+    members = {name: member(name) for name in owned}
     try:
-        consumer.subscribe([topic])
-        for value in range(3):
-            producer.produce(topic, b"%d" % value)
-            producer.flush(60)
-            assert next_value(consumer) == value
-            consumer.commit(asynchronous=False)
-            if value == 0:
-                coordinator = coordinator_of(trio, topic)
-                trio.node(coordinator).kill()
+        until("two shares", lambda: [each.poll(0.1) for each in members.values()] and shares(owned) == [2, 2], 60)
+        before = {name: len(times) for name, times in owned.items()}
+        with Load(trio.bootstrap, topic, 4, pause=0.2) as first:
+            first.flows()
+        until("everything", lambda: read_all(first), 60)
+        coordinator = coordinator_of(trio, group)
+        trio.node(coordinator).kill()
+        with Load(trio.bootstrap, topic, 4, pause=0.2) as second:
+            second.flows()
+        until("everything", lambda: read_all(second), 60)
+        assert {name: len(times) for name, times in owned.items()} == before, "the members had to join again"
+        assert coordinator_of(trio, group) != coordinator
     finally:
-        consumer.close()
-    again = Consumer({"bootstrap.servers": trio.bootstrap, "group.id": topic, "auto.offset.reset": "earliest"})
+        for each in members.values():
+            each.close()
+    committed = Consumer({"bootstrap.servers": trio.bootstrap, "group.id": group})
     try:
-        again.subscribe([topic])
-        producer.produce(topic, b"3")
-        producer.flush(60)
-        assert next_value(again) == 3, "a committed offset was forgotten"
+        kept = committed.committed([confluent_kafka.TopicPartition(topic, each) for each in range(4)], timeout=30)
+        ends = {partition: max(offset for where, offset in seen if where == partition) + 1 for partition in range(4)}
+        assert {each.partition: each.offset for each in kept} == ends, "what was committed was forgotten"
     finally:
-        again.close()
+        committed.close()
+
+
+def shares(owned: dict[str, list[list[int]]]) -> list[int]:
+    return [len(times[-1]) if times else 0 for times in owned.values()]
 
 
 def next_value(consumer: Consumer) -> int:
@@ -179,5 +208,5 @@ def test_without_a_majority_reads_go_on_and_writes_are_refused_until_it_is_back(
         each.wait_ready()
     with Load(trio.bootstrap, topic, 1) as load:
         load.flows()
-    values = load.acknowledged[0]
-    assert values
+    kept = set(read(trio.bootstrap, topic, [0])[0].values())
+    assert kept >= {0, *load.acknowledged[0]}
