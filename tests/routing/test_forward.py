@@ -23,7 +23,7 @@ def ask(answers: Sequence[ErrorCode], *, repeatable: bool) -> tuple[Answer, int]
         return [(part, int(answers[min(asked, len(answers)) - 1])) for part in parts]
 
     with Simulation(1) as world:
-        spread = Spread[str, Answer](
+        spread: Spread[str, Answer] = Spread(
             node_of=lambda part: 2,
             send=send,
             error_of=lambda answer: answer[1],
