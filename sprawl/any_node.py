@@ -11,7 +11,7 @@ from uuid import UUID
 from sprawl.config.broker import BrokerConfig
 from sprawl.groups.log import TOPIC as OFFSETS_TOPIC
 from sprawl.handlers.any_node import PartitionSpread, Passing, everywhere, for_group, for_groups
-from sprawl.handlers.any_node_brokers import for_brokers
+from sprawl.handlers.any_node_brokers import for_brokers, log_dirs_of_all
 from sprawl.handlers.any_node_fetch import AnyNodeFetch
 from sprawl.handlers.context import Handler
 from sprawl.handlers.fetch import FetchHandlers
@@ -68,6 +68,7 @@ def answer_for_all(routes: dict[ApiKey, Handler], fetch: FetchHandlers, parts: P
         routes[key] = for_groups(key, routes[key], coordinator_of, passing)
     for key in _OF_BROKERS:
         routes[key] = for_brokers(key, routes[key], alive, passing)
+    routes[ApiKey.DESCRIBE_LOG_DIRS] = log_dirs_of_all(routes[ApiKey.DESCRIBE_LOG_DIRS], alive, passing)
     routes[ApiKey.LIST_GROUPS] = everywhere(routes[ApiKey.LIST_GROUPS], alive, passing, "groups")
 
 

@@ -3,13 +3,16 @@
 Clients reach whatever node the address leads to, so what names a broker is passed on to it. In: DescribeConfigs and
 IncrementalAlterConfigs. Out: one answer, in the order of the request. What names no broker, or one that is not there,
 is answered here.
+
+DescribeLogDirs names no broker: it is meant for the one that is asked, and here that is the cluster. The answer holds
+the directories of all nodes, each with its node's number before its path; this node's comes first.
 """
 
 from __future__ import annotations
 
 import asyncio
 import copy
-from collections.abc import Callable, Container, Mapping
+from collections.abc import Callable, Collection, Container, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -21,6 +24,9 @@ from sprawl_protocol.api import ApiKey
 from sprawl_protocol.errors import ApiError, ErrorCode
 from sprawl_protocol.messages import (
     DescribeConfigsResult,
+    DescribeLogDirsRequest,
+    DescribeLogDirsResponse,
+    DescribeLogDirsResult,
     IncrementalAlterConfigsResponseAlterConfigsResourceResponse,
 )
 
@@ -94,3 +100,31 @@ def _away(shape: _Shape, resource: Any, node: int, problem: Exception) -> Any:
         resource_type=resource.resource_type,
         resource_name=resource.resource_name,
     )
+
+
+def log_dirs_of_all(handler: Handler, alive: Callable[[], Collection[int]], passing: Passing) -> Handler:
+    """Wraps the handler of this node. `alive`: the brokers that can be asked."""
+
+    async def of_node(node: int, context: RequestContext, request: DescribeLogDirsRequest) -> DescribeLogDirsResponse:
+        try:
+            answer = await passing.ask(node, handler, context, request, _PATIENCE)
+        except (ClientError, ApiError):
+            away = DescribeLogDirsResult(error_code=int(ErrorCode.BROKER_NOT_AVAILABLE))
+            answer = DescribeLogDirsResponse(results=[away])
+        assert isinstance(answer, DescribeLogDirsResponse), "a request is answered by its response"
+        for each in answer.results:
+            each.log_dir = f"node {node}:{each.log_dir}"
+        return answer
+
+    async def gather(context: RequestContext, request: DescribeLogDirsRequest) -> DescribeLogDirsResponse:
+        nodes = [passing.node_id, *sorted(set(alive()) - {passing.node_id})]
+        answers = await asyncio.gather(*(of_node(each, context, request) for each in nodes))
+        refused = next((each.error_code for each in answers if each.error_code), 0)
+        if refused:
+            return DescribeLogDirsResponse(error_code=refused)
+        return DescribeLogDirsResponse(results=[each for answer in answers for each in answer.results])
+
+    def handle(context: RequestContext, request: Any) -> Any:
+        return handler(context, request) if context.passed_on else gather(context, request)
+
+    return handle

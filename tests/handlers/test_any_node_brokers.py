@@ -10,7 +10,7 @@ from typing import Any, cast
 import pytest
 
 from sprawl.handlers.any_node import Passing
-from sprawl.handlers.any_node_brokers import for_brokers
+from sprawl.handlers.any_node_brokers import for_brokers, log_dirs_of_all
 from sprawl.handlers.context import Handler, RequestContext
 from sprawl.quorum.image import ConfigKind
 from sprawl.security.access import ANONYMOUS
@@ -22,6 +22,9 @@ from sprawl_protocol.messages import (
     DescribeConfigsResource,
     DescribeConfigsResponse,
     DescribeConfigsResult,
+    DescribeLogDirsRequest,
+    DescribeLogDirsResponse,
+    DescribeLogDirsResult,
     IncrementalAlterConfigsRequest,
     IncrementalAlterConfigsRequestAlterConfigsResource,
     IncrementalAlterConfigsResponse,
@@ -125,3 +128,52 @@ def test_loggers_are_changed_where_they_are_and_settings_anywhere() -> None:
     ]
     answer = run(handler, IncrementalAlterConfigsRequest(resources=wanted))
     assert [each.error_message for each in answer.responses] == ["by 1", "by 2"]
+
+
+class Disks:
+    """Stands for the links to other nodes: each has a directory, some are silent, some refuse."""
+
+    node_id = 2
+
+    def __init__(self, silent: int = 0, refusing: int = 0) -> None:
+        self.silent = silent
+        self.refusing = refusing
+
+    async def ask(self, node: int, handler: Handler, context: RequestContext, request: Any, timeout: float) -> Any:
+        if node == self.silent:
+            raise ClientError("gone")
+        if node == self.refusing:
+            return DescribeLogDirsResponse(error_code=int(ErrorCode.CLUSTER_AUTHORIZATION_FAILED))
+        return directory_of(node)
+
+
+def directory_of(node: int) -> DescribeLogDirsResponse:
+    return DescribeLogDirsResponse(results=[DescribeLogDirsResult(log_dir="/data", usable_bytes=node)])
+
+
+def directories(disks: Disks, *, passed_on: bool = False) -> Any:
+    handler = log_dirs_of_all(lambda _, __: directory_of(2), lambda: [1, 2, 3], cast("Passing", disks))
+    return run(handler, DescribeLogDirsRequest(topics=None), passed_on)
+
+
+def test_the_directories_of_all_nodes_are_told_apart() -> None:
+    found = [(each.log_dir, each.usable_bytes) for each in directories(Disks()).results]
+    assert found == [("node 2:/data", 2), ("node 1:/data", 1), ("node 3:/data", 3)]
+
+
+def test_a_node_that_does_not_answer_has_directories_that_cannot_be_seen() -> None:
+    found = directories(Disks(silent=3)).results
+    assert [(each.log_dir, each.error_code) for each in found] == [
+        ("node 2:/data", 0),
+        ("node 1:/data", 0),
+        ("node 3:", ErrorCode.BROKER_NOT_AVAILABLE),
+    ]
+
+
+def test_who_may_not_see_one_directory_sees_none() -> None:
+    answer = directories(Disks(refusing=1))
+    assert (answer.error_code, answer.results) == (ErrorCode.CLUSTER_AUTHORIZATION_FAILED, [])
+
+
+def test_a_node_that_is_asked_by_another_tells_its_own_directory() -> None:
+    assert [each.log_dir for each in directories(Disks(), passed_on=True).results] == ["/data"]
