@@ -1,7 +1,7 @@
 """The HTTP side of a node: the watch over it, and the API behind its status pages.
 
-In: the node's parts, once they are built. Out: a service for the status server; metrics and alerts. Without
-`sprawl.http.listener` there is none of it. Nothing is decided here.
+In: the node's parts, once they are built. Out: a service for the status server; metrics and alerts. Where neither a
+status page nor a webhook is wanted there is none of it. Nothing is decided here.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Final
 
 from sprawl import __version__
+from sprawl.api.alerting import Alerting
 from sprawl.api.asking import Asking
 from sprawl.api.clusters import Clusters
 from sprawl.api.configs import Configs
@@ -19,12 +20,15 @@ from sprawl.api.records import Records
 from sprawl.api.service import ApiService
 from sprawl.api.topics import Topics
 from sprawl.config.broker import BrokerConfig
+from sprawl.config.errors import ConfigError
 from sprawl.doors import Doors
 from sprawl.handlers.context import Handler
 from sprawl.monitoring.watch import Watch
 from sprawl.node import Node
+from sprawl.observability.webhook import Webhook
 from sprawl.parts import Parts
 from sprawl.runtime import Runtime
+from sprawl.security.access import AllowAll
 from sprawl_protocol.api import ApiKey
 
 _LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
@@ -32,22 +36,31 @@ _LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 
 class HttpSide:
     def __init__(
-        self, node: Node, config: BrokerConfig, runtime: Runtime, cpu_seconds: Callable[[], float | None]
+        self,
+        node: Node,
+        config: BrokerConfig,
+        runtime: Runtime,
+        cpu_seconds: Callable[[], float | None],
+        loop_lag: Callable[[], float | None],
     ) -> None:
+        self._config = config
         self._runtime = runtime
         self._operations: list[Operation] = []
-        self._watch = Watch(node.metrics, runtime, cpu_seconds)
+        self._watch = Watch(node.metrics, runtime, cpu_seconds, loop_lag)
         self._watch.gossip = lambda: () if node.membership is None else node.membership.members()
         self.service: ApiService | None = None
         if config.http is not None:
             self.service = ApiService(__version__, local=config.http.host in _LOOPBACK)
+        if self.service is not None or config.sprawl_alerts_webhook_url:
             node.when_built = self._built
 
     def start(self) -> None:
-        """Once clients are served."""
+        """Once clients are served. Raises `ConfigError`."""
+        if self._config.sprawl_alerts_webhook_url:
+            self._watch.webhook = _webhook(self._config, self._runtime)
         if self.service is not None:
             self.service.offer(self._operations)
-            self._watch.start()
+        self._watch.start()
 
     async def stop(self) -> None:
         await self._watch.stop()
@@ -72,4 +85,13 @@ def operations_of(
         *Configs(asking).operations(),
         *Records(asking, topics, runtime.clock, runtime.rng).operations(),
         *Groups(asking, topics, seconds).operations(),
+        *Alerting(lambda: watch.alerts.firing, runtime.clock.monotonic, AllowAll()).operations(),
     ]
+
+
+def _webhook(config: BrokerConfig, runtime: Runtime) -> Webhook:
+    url = config.sprawl_alerts_webhook_url
+    try:
+        return Webhook(url, f"{config.sprawl_host}/{config.id}" if config.sprawl_host else str(config.id), runtime)
+    except ValueError as problem:
+        raise ConfigError("sprawl.alerts.webhook.url", url, str(problem)) from None

@@ -62,7 +62,7 @@ class Node:
     def __init__(self, config: BrokerConfig, runtime: Runtime) -> None:
         self._config = config
         self._runtime = runtime
-        self.metrics = Registry()
+        self.metrics = Registry(max_series=config.sprawl_metrics_series_max)
         self.ready = False
         self._is_new = False
         """This is its first start: there is no metadata yet."""

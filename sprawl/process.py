@@ -103,7 +103,7 @@ async def _serve(config: BrokerConfig, runtime: Runtime, lifeline: int | None) -
     running = _Running(node)
     vitals = Vitals(node.metrics)
     node.counts = vitals.counts
-    side = _http_side(node, config, runtime)
+    side = _http_side(node, config, runtime, vitals)
     pages: StatusServer | None = None
     try:
         pages = await _serve_pages(config, runtime, running, side)
@@ -237,10 +237,10 @@ class _Running:
         return Verdict(self.node.ready, "not ready")
 
 
-def _http_side(node: Node, config: BrokerConfig, runtime: Runtime) -> HttpSide:
+def _http_side(node: Node, config: BrokerConfig, runtime: Runtime, vitals: Vitals) -> HttpSide:
     from sprawl.http_side import HttpSide
 
-    return HttpSide(node, config, runtime, cpu_seconds)
+    return HttpSide(node, config, runtime, cpu_seconds, vitals.lag_of_late)
 
 
 async def _serve_pages(

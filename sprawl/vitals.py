@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
+from collections import deque
 from typing import Final
 
 from sprawl import __version__
@@ -17,6 +18,7 @@ from sprawl.observability.metrics import Registry
 
 LAG_SECONDS: Final = 1.0
 """How often the loop is asked to be punctual."""
+_OF_LATE: Final = 10
 _PAGE: Final = os.sysconf("SC_PAGE_SIZE")
 
 
@@ -38,6 +40,7 @@ class Vitals:
         self._lag = registry.histogram("sprawl_loop_lag_seconds", "How late the event loop runs a timer that is due.")
         self._timer: asyncio.TimerHandle | None = None
         self._worst_lag: float | None = None
+        self._lags: deque[float] = deque(maxlen=_OF_LATE)
 
     def start(self) -> None:
         self._expect(asyncio.get_running_loop())
@@ -52,6 +55,10 @@ class Vitals:
         received, sent = _net_bytes()
         return Counts(cpu_seconds(), received, sent, _disk_bytes("write"), lag)
 
+    def lag_of_late(self) -> float | None:
+        """Seconds: the worst of the last few; None before the first."""
+        return max(self._lags, default=None)
+
     def _expect(self, loop: asyncio.AbstractEventLoop) -> None:
         due = loop.time() + LAG_SECONDS
         self._timer = loop.call_at(due, self._note, loop, due)
@@ -60,6 +67,7 @@ class Vitals:
         late = max(0.0, loop.time() - due)
         self._lag.observe(late)
         self._worst_lag = max(late, self._worst_lag or 0.0)
+        self._lags.append(late)
         self._expect(loop)
 
 

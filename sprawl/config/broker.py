@@ -106,6 +106,15 @@ class BrokerConfig(TierConfig):
         LIST, (), "Listeners of `listeners` that are Kafka's controller's: Sprawl opens none of them."
     )
     sprawl_http_listener: str = setting(STRING, "", "Where status and metrics are served: `host:port`; empty: nowhere.")
+    sprawl_metrics_series_max: int = setting(
+        INT,
+        1000,
+        "How many label sets a metric may have; what is beyond is counted together, under `other`.",
+        allowed=at_least(1),
+    )
+    sprawl_alerts_webhook_url: str = setting(
+        STRING, "", "Where alerts are told, in the form of Alertmanager's webhooks; empty: nowhere."
+    )
     sprawl_insecure: bool = setting(
         BOOLEAN, False, "Allow listening beyond loopback without encryption and authentication."
     )

@@ -168,16 +168,16 @@ class Traffic:
         return answer
 
     def _count_fetched(self, context: RequestContext, answer: Any) -> None:
-        follower = context.peer is not None
+        if context.peer is not None:
+            self.replication_bytes_out += sum(
+                len(data.records) for topic in answer.responses for data in topic.partitions if data.records is not None
+            )
+            return
         for topic in answer.responses:
             counts = self._of(topic.topic, topic.topic_id)
             for data in topic.partitions:
-                size = 0 if data.records is None else len(data.records)
-                if follower:
-                    self.replication_bytes_out += size
-                    continue
                 counts.fetches += 1
-                counts.bytes_out += size
+                counts.bytes_out += 0 if data.records is None else len(data.records)
                 if data.error_code:
                     counts.failed_fetches += 1
 

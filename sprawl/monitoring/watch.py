@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter as Counts
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Final
 
@@ -17,7 +18,10 @@ from sprawl.monitoring.cluster import ClusterMetrics
 from sprawl.monitoring.groups import GroupLag
 from sprawl.monitoring.partitions import PartitionMetrics
 from sprawl.monitoring.traffic import Traffic
-from sprawl.observability.metrics import Gauge, Registry
+from sprawl.observability.alerts import Alerts, Readings
+from sprawl.observability.conditions import built_in
+from sprawl.observability.metrics import Gauge, Registry, Rows
+from sprawl.observability.webhook import Webhook
 from sprawl.overlay.members import Member, State
 from sprawl.runtime import Runtime
 from sprawl_protocol.api import ApiKey
@@ -35,15 +39,24 @@ _LANE: Final = "watch"
 
 
 class Watch:
-    def __init__(self, registry: Registry, runtime: Runtime, cpu_seconds: Callable[[], float | None]) -> None:
-        """`cpu_seconds`: that this process has used so far, as far as the system tells."""
+    def __init__(
+        self,
+        registry: Registry,
+        runtime: Runtime,
+        cpu_seconds: Callable[[], float | None],
+        loop_lag: Callable[[], float | None] = lambda: None,
+    ) -> None:
+        """`cpu_seconds`: that this process has used so far; `loop_lag`: the worst of late. As far as they are known."""
         self._registry = registry
         self._runtime = runtime
         self._cpu_seconds = cpu_seconds
+        self._loop_lag = loop_lag
+        self.alerts = Alerts(built_in())
+        self.webhook: Webhook | None = None
         self.gossip: Callable[[], Iterable[tuple[Member, State]]] = tuple
         """Whom gossip knows."""
         self._parts: Parts | None = None
-        self._task: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
         self._idle = 1.0
         self._cpu_before: tuple[float, float] | None = None
 
@@ -63,12 +76,14 @@ class Watch:
     def start(self) -> None:
         """Nothing, unless it is installed."""
         if self._parts is not None:
-            self._task = asyncio.create_task(self._run(), name="watch")
+            self._tasks.append(asyncio.create_task(self._run(), name="watch"))
+            if self.webhook is not None:
+                self._tasks.append(asyncio.create_task(self.webhook.run(), name="alert webhook"))
 
     async def stop(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def look(self) -> None:
         """Once."""
@@ -77,6 +92,32 @@ class Watch:
         self.traffic.look()
         self.traffic.forget_deleted(self._parts.image())
         await self.lag.look()
+        changes = self.alerts.look(self._readings())
+        for change in changes:
+            level = logging.WARNING if change.firing else logging.INFO
+            log.log(
+                level, "alert %s: %s %s", "fires" if change.firing else "is over", change.alert.name, change.alert.text
+            )
+        if self.webhook is not None:
+            self.webhook.tell(changes, self._runtime.clock.monotonic(), self._runtime.clock.wall_ms())
+
+    def _readings(self) -> Readings:
+        assert self._parts is not None, "installed"
+        behind: dict[tuple[str, str], float] = {}
+        for lag in self.lag.lags:
+            behind[(lag.group, lag.topic)] = max(behind.get((lag.group, lag.topic), 0.0), lag.seconds)
+        return Readings(
+            now=self._runtime.clock.monotonic(),
+            under_replicated=self.partitions.under_replicated(),
+            under_min_isr=self.partitions.under_min_isr(),
+            leaderless=self.cluster.leaderless(),
+            offline_replicas=self.partitions.offline(),
+            quorum_voters=len(self._parts.quorum.voters),
+            quorum_margin=self.cluster.margin(),
+            free_bytes=self.free_bytes(),
+            loop_lag=self._loop_lag(),
+            lag_seconds=behind,
+        )
 
     async def _run(self) -> None:
         while True:
@@ -112,6 +153,13 @@ class Watch:
             "kafka_server_kafkarequesthandlerpool_requesthandleravgidle_percent",
         ):
             registry.gauge(name, "How idle the event loop is, 0 to 1; one loop does it all.", lambda: self._idle)
+        registry.table(
+            Gauge.KIND,
+            "sprawl_alerts_firing",
+            "Alerts of this node that fire now.",
+            ("alertname", "severity"),
+            self._alerts_firing,
+        )
         registry.table(Gauge.KIND, "sprawl_gossip_members", "Nodes by what gossip says.", ("state",), self._members)
         registry.counter("sprawl_forwards_total", "Requests that other nodes passed on to this one.").follow(
             lambda: self.traffic.requests[ApiKey.ENVELOPE].total
@@ -125,6 +173,10 @@ class Watch:
         registry.table(
             Gauge.KIND, "sprawl_disk_free_bytes", "Left to this node, where its data is.", (), self._free_bytes
         )
+
+    def _alerts_firing(self) -> Rows:
+        counts = Counts((each.name, str(each.severity)) for each in self.alerts.firing)
+        return list(counts.items())
 
     def _members(self) -> list[tuple[tuple[str, ...], float]]:
         counts = dict.fromkeys((state.name.lower() for state in State), 0)

@@ -11,6 +11,7 @@ from openapi_spec_validator import validate
 from sprawl import __version__
 from sprawl.api.keys import murmur2
 from sprawl.api.service import ApiService
+from sprawl.observability.alerts import Readings
 from sprawl.observability.http import HttpRequest
 from tests.api.asked import asked
 
@@ -202,3 +203,15 @@ async def test_pages_of_other_sites_cannot_ask(tmp_path: Path) -> None:
 async def test_a_node_that_starts_says_so() -> None:
     page = await ApiService(__version__, local=False).answer(HttpRequest("GET", "/v1/topics"))
     assert (page.status, dict(page.headers)["Retry-After"]) == (503, "1")
+
+
+async def test_alerts_are_listed(tmp_path: Path) -> None:
+    async with asked(tmp_path) as api:
+        assert await api.get("/v1/alerts") == []
+        await api.world.watch.look()
+        api.world.watch.alerts.look(Readings(api.world.runtime.clock.monotonic() - 100.0, leaderless=2))
+        api.world.watch.alerts.look(Readings(api.world.runtime.clock.monotonic() - 10.0, leaderless=2))
+        [alert] = await api.get("/v1/alerts")
+        assert (alert["name"], alert["severity"], alert["value"]) == ("SprawlPartitionsLeaderless", "critical", 2)
+        found = api.world.values()
+        assert found['sprawl_alerts_firing{alertname="SprawlPartitionsLeaderless",severity="critical"}'] == 1
