@@ -24,10 +24,12 @@ from sprawl.config.listeners import address
 from sprawl.config.loading import Loaded
 from sprawl.data_directory import admit
 from sprawl.observability import logs
+from sprawl.observability.service_manager import ServiceManager, watchdog_seconds
 from sprawl.observability.status import Verdict, status_pages
 from sprawl.runtime import Runtime
 from sprawl.runtime.real import RealRuntime
 from sprawl.runtime.real import run as run_on_loop
+from sprawl.runtime.real.service_manager import notifier
 from sprawl.vitals import Vitals, cpu_seconds, seconds_since_start
 from sprawl_protocol.errors import ApiError
 
@@ -104,6 +106,7 @@ async def _serve(config: BrokerConfig, runtime: Runtime, lifeline: int | None) -
     vitals = Vitals(node.metrics)
     node.counts = vitals.counts
     side = _http_side(node, config, runtime, vitals)
+    manager = _service_manager(running, supervised=lifeline is not None)
     pages: StatusServer | None = None
     try:
         pages = await _serve_pages(config, runtime, running, side)
@@ -116,6 +119,7 @@ async def _serve(config: BrokerConfig, runtime: Runtime, lifeline: int | None) -
         _calm_the_collector()
         seconds = seconds_since_start() or runtime.clock.monotonic() - began
         log.info("ready in %.2f s: %s", seconds, _where(node))
+        manager.ready(_where(node))
         if await _first_of(node.failed(), stop):
             log.error("the node has failed; stopping")
             running.failed = True
@@ -123,6 +127,7 @@ async def _serve(config: BrokerConfig, runtime: Runtime, lifeline: int | None) -
             return 1
         log.info("stopping: no new requests; those under way are finished")
         running.stopping = True
+        manager.stopping()
         return await _stopped(node, config)
     except (ApiError, ConfigError, OSError) as problem:
         log.error("cannot start: %s", problem)
@@ -136,6 +141,7 @@ async def _serve(config: BrokerConfig, runtime: Runtime, lifeline: int | None) -
     finally:
         vitals.stop()
         await side.stop()
+        manager.close()
         if pages is not None:
             await pages.stop()
 
@@ -235,6 +241,12 @@ class _Running:
         if self.failed or self.stopping or not self.started:
             return Verdict(False, "failed" if self.failed else "stopping" if self.stopping else "starting")
         return Verdict(self.node.ready, "not ready")
+
+
+def _service_manager(running: _Running, *, supervised: bool) -> ServiceManager:
+    """Of a supervised node the supervisor is told, not the service manager."""
+    send = None if supervised else notifier(os.environ)
+    return ServiceManager(send, watchdog_seconds(os.environ, os.getpid()), lambda: running.live().ok)
 
 
 def _http_side(node: Node, config: BrokerConfig, runtime: Runtime, vitals: Vitals) -> HttpSide:
