@@ -19,6 +19,7 @@ from uuid import UUID
 
 from sprawl.objects.contract import ObjectStore
 from sprawl.objects.errors import StoreError
+from sprawl.objects.probe import TRIALS
 from sprawl.quorum.image import MetadataImage
 from sprawl.runtime import Runtime
 from sprawl.tiers.catalog import SegmentState
@@ -136,6 +137,9 @@ class Collector:
         for upload in await self._store.uploads(ROOT):
             if upload.started_ms < limit and self._is_unknown(upload.key):
                 await self._store.abort_upload(upload)
+        trials = [each.key for each in (await self._store.list(TRIALS)).objects if each.modified_ms < limit]
+        if trials:  # of nodes that died while they asked whether the store can be used
+            await self._store.delete_many(trials)
 
     async def _delete_unknown(self, keys: list[str], listed: float) -> None:
         """Once every record that was there when the objects were listed has been read."""

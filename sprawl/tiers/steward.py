@@ -164,16 +164,22 @@ class Steward:
             start = max(
                 start, min(catalog.start_offset if catalog.chain else here.local_start_offset, here.local_start_offset)
             )
-        if not config.remote_storage_enable and config.remote_log_delete_on_disable:
+        if self._is_given_up:
             return max(start, here.local_start_offset)
         end = catalog.end_offset
         untiered = sum(each.size for each in here.segments if each.next_offset > end)
         return min(start_after_retention(catalog.chain, untiered, config, now_ms, start), self.partition.high_watermark)
 
+    @property
+    def _is_given_up(self) -> bool:
+        """The topic is not tiered any more, and what it had in the tier is to go."""
+        config = self.partition.config
+        return not config.remote_storage_enable and config.remote_log_delete_on_disable
+
     def _is_doomed(self, entry: Entry) -> bool:
         """Whether its deletion is to begin. What this leader uploads itself, it does between two looks."""
         if entry.state is SegmentState.COPY_FINISHED:
-            return entry.end_offset <= self.partition.log.log_start_offset
+            return self._is_given_up or entry.end_offset <= self.partition.log.log_start_offset
         return entry.state is SegmentState.COPY_STARTED
 
     def _is_due(self, entry: Entry, now_ms: int) -> bool:

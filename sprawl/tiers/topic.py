@@ -48,7 +48,9 @@ _TIMEOUT: Final = 10.0
 _WAIT_MS: Final = 5000
 _FETCH_BYTES: Final = 1024 * 1024
 _PAUSE: Final = 0.5
-_LANE: Final = "tier"
+_READING: Final = "tier reading"
+_WRITING: Final = "tier writing"
+"""Lanes of their own: on one, what is written would wait for the answer to a fetch."""
 R = TypeVar("R", bound=Response)
 
 
@@ -99,7 +101,7 @@ class TierTopic:
         batch = build_batch([Record(0, self._clock.wall_ms(), record.key(), record.pack(), [])])
         data = TopicProduceData(topic_id=topic.id, partition_data=[PartitionProduceData(index=index, records=batch)])
         request = ProduceRequest(acks=-1, timeout_ms=int(_TIMEOUT * 1000), topic_data=[data])
-        answer = await self._ask(topic.partitions[index].leader, request, ProduceResponse, _TIMEOUT)
+        answer = await self._ask(topic.partitions[index].leader, request, ProduceResponse, _TIMEOUT, _WRITING)
         error = answer.responses[0].partition_responses[0].error_code
         if error:
             raise ApiError(ErrorCode(error), f"{TIER_TOPIC}-{index} does not take records")
@@ -160,7 +162,8 @@ class TierTopic:
             if topic is None or not led:
                 return
             try:
-                answer = await self._ask(leader, self._fetch(topic, led), FetchResponse, _WAIT_MS / 1000 + _TIMEOUT)
+                request, patience = self._fetch(topic, led), _WAIT_MS / 1000 + _TIMEOUT
+                answer = await self._ask(leader, request, FetchResponse, patience, _READING)
                 if answer.error_code:
                     raise ApiError(ErrorCode(answer.error_code), f"node {leader} refuses the fetch")
                 for each in answer.responses:
@@ -218,14 +221,14 @@ class TierTopic:
             return
         self._catalogs.apply(record)
 
-    async def _ask(self, leader: int, request: Request, expect: type[R], timeout: float) -> R:
+    async def _ask(self, leader: int, request: Request, expect: type[R], timeout: float, lane: str) -> R:
         """Raises `ApiError`, `ClientError`."""
         if leader < 0:
             raise ApiError(ErrorCode.LEADER_NOT_AVAILABLE, f"nobody leads a partition of {TIER_TOPIC}")
         if leader == self._quorum.node_id:
             answer = await self._serve_here(request)
         else:
-            answer = await self._peers.request(leader, request, expect=expect, timeout=timeout, lane=_LANE)
+            answer = await self._peers.request(leader, request, expect=expect, timeout=timeout, lane=lane)
         assert isinstance(answer, expect), "an answer of its kind"
         return answer
 

@@ -7,12 +7,18 @@ from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from unittest import mock
 
-from sprawl.objects.contract import ObjectStore
+from crc32c import crc32c
+
+from sprawl.objects.contract import Condition, ObjectStore
 from sprawl.objects.store import Policy, Store
 from sprawl.partitions.partition import Partition
 from sprawl.runtime import Runtime
 from sprawl.runtime.simulated import Simulation
 from sprawl.tiering import Tiering
+from sprawl.tiers.catalog import Catalog, SegmentState
+from sprawl.tiers.manifest import Manifest
+from sprawl.tiers.segments import LOG, MANIFEST, object_name
+from sprawl.wire.client import ClientError
 from sprawl_protocol.errors import ErrorCode
 from sprawl_protocol.messages import (
     CreatableTopic,
@@ -22,12 +28,17 @@ from sprawl_protocol.messages import (
     DeleteTopicsRequest,
     DeleteTopicsResponse,
     DeleteTopicState,
+    FetchPartition,
+    FetchRequest,
+    FetchResponse,
+    FetchTopic,
     ListOffsetsPartition,
     ListOffsetsPartitionResponse,
     ListOffsetsRequest,
     ListOffsetsResponse,
     ListOffsetsTopic,
 )
+from sprawl_protocol.records import headers, records_of
 from tests.test_reassignment_simulated import Operator
 from tools.simulate.clients import TOPIC, Producer, Seen, check, read_whole
 from tools.simulate.cluster import Member, SimulatedCluster
@@ -37,7 +48,7 @@ SETTINGS = {
     "remote.log.storage.system.enable": "true",
     "sprawl.tier.url": "s3://shared/prefix",
     "sprawl.tier.delete.grace.ms": "3000",
-    "sprawl.tier.orphan.grace.ms": "20000",
+    "sprawl.tier.orphan.grace.ms": "10000",
     "log.retention.check.interval.ms": "500",
     "remote.log.manager.task.interval.ms": "200",
     "broker.heartbeat.interval.ms": "200",
@@ -145,6 +156,96 @@ class TieredWorld:
     async def until(self, holds: Callable[[], bool]) -> None:
         while not holds():
             await asyncio.sleep(0.1)
+
+    def catalog(self) -> Catalog:
+        """As the leader sees it; an empty one while there is no leader."""
+        for node_id, partition in self.replicas().items():
+            if partition is self.leader:
+                return self.tiering(node_id).catalogs[(partition.topic_id, 0)]
+        return Catalog()
+
+    def tier_end(self) -> int:
+        return self.catalog().end_offset
+
+    def states(self) -> set[SegmentState]:
+        return {entry.state for entry in self.catalog().entries}
+
+    def doomed(self) -> bool:
+        return SegmentState.DELETE_STARTED in self.states()
+
+    async def settled(self) -> None:
+        """All that can be uploaded is, and what is not needed is gone."""
+
+        def still() -> bool:
+            leader = self.leader
+            if leader is None or not leader.established:
+                return False
+            log = leader.log
+            return (
+                log.next_closed(max(self.tier_end(), 0), leader.last_stable_offset) is None
+                and self.states() <= {SegmentState.COPY_FINISHED}
+                and leader.log.local_start_offset + 200 > leader.log.log_end_offset - 200
+            )
+
+        await self.until(still)
+
+    def check_bucket(self) -> None:
+        """The chain is whole, each of its objects is there as it was uploaded, and there are no others."""
+        leader, chain = self.leader, self.catalog().chain
+        assert leader is not None
+        ends = [leader.log.log_start_offset, *(entry.end_offset for entry in chain)]
+        assert [entry.segment.base_offset for entry in chain][1:] == ends[1:-1], "a hole, or an overlap"
+        assert not chain or chain[0].segment.base_offset <= ends[0]
+        wanted = {"cluster.json"}
+        for entry in chain:
+            name = object_name(leader.topic_id, 0, entry.segment)
+            wanted |= {name + LOG, name + MANIFEST}
+            manifest = Manifest.parse(self.bucket.objects[name + MANIFEST][0])
+            data = self.bucket.objects[name + LOG][0]
+            assert crc32c(data) == manifest.crc32c
+            assert len(data) == entry.segment.size
+        there = set(self.bucket.names())
+        assert not wanted - there, "records speak of objects that are not there"
+        assert not there - wanted, f"objects that no record speaks of: {sorted(there - wanted)}"
+
+    async def put(self, key: str) -> None:
+        await InMemory(self.bucket, self.world.driver.runtime).put(key, b"x", crc32c(b"x"), Condition(), "m")
+
+    async def read_from(self, offset: int, until: int) -> tuple[list[tuple[int, int]], int]:
+        """(offset, value) of the records, and the error that came instead of more, or once they were read."""
+        found: list[tuple[int, int]] = []
+        while True:
+            wanted = FetchPartition(partition=0, fetch_offset=offset, partition_max_bytes=1 << 20)
+            request = FetchRequest(max_wait_ms=500, min_bytes=1, topics=[FetchTopic(topic=TOPIC, partitions=[wanted])])
+            try:
+                client = await self.operator.links.to((await self.operator.links.leaders(TOPIC))[0])
+                data = (await client.request(request, version=12, expect=FetchResponse)).responses[0].partitions[0]
+            except (ClientError, KeyError):
+                continue
+            records = bytes(data.records or b"")
+            for position, _ in headers(records):
+                found += [
+                    (each.offset, int(bytes(each.value or b"")))
+                    for each in records_of(records, position)
+                    if each.offset >= offset
+                ]
+            offset = found[-1][0] + 1 if found else offset
+            if data.error_code or offset > until or (offset == until and not records):
+                return found, data.error_code
+
+    async def times(self) -> list[int]:
+        """The time of each record, by offset."""
+        found: list[int] = []
+        while len(found) <= max(self.seen.acknowledged.values()):
+            leader = (await self.operator.links.leaders(TOPIC))[0]
+            wanted = FetchPartition(partition=0, fetch_offset=len(found), partition_max_bytes=1 << 20)
+            request = FetchRequest(max_wait_ms=500, min_bytes=1, topics=[FetchTopic(topic=TOPIC, partitions=[wanted])])
+            client = await self.operator.links.to(leader)
+            answer = await client.request(request, version=12, expect=FetchResponse)
+            data = bytes(answer.responses[0].partitions[0].records or b"")
+            for position, _ in headers(data):
+                found += [each.timestamp for each in records_of(data, position) if each.offset >= len(found)]
+        return found
 
     def left_disk(self) -> bool:
         """The leader has some of its log in the tier only."""
