@@ -112,11 +112,11 @@ def test_no_disk_is_wiped_while_a_replica_is_missing() -> None:
 
 def test_the_ledger_adds_up_what_was_simulated(tmp_path: Path) -> None:
     file = tmp_path / "ledger.jsonl"
-    well = Outcome(1, virtual_seconds=1800, events=10, acknowledged=3, fired=Counter({Kind.KILL: 2}))
+    well = Outcome(1, virtual_seconds=1800, cpu_seconds=6, events=10, acknowledged=3, fired=Counter({Kind.KILL: 2}))
     ill = Outcome(2, problem="HistoryError: lost", virtual_seconds=1800, events=5)
     for outcome in (well, ill):
         keep(file, "abc", f"--seed {outcome.seed}", outcome)
     lines = list(told(json.loads(line) for line in file.read_text().splitlines()))
-    assert "| all | 2 | 1.00 | 15 | 3 | 2 | 1 |" in lines
+    assert "| all | 2 | 1.00 | 6 | 15 | 3 | 2 | 1 |" in lines
     assert "| kill | 2 |" in lines
     assert lines[-2:] == ["Failed at `abc`: HistoryError: lost", "`--seed 2`"]

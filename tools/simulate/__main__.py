@@ -159,10 +159,11 @@ def _report(outcomes: list[Outcome], took: float) -> None:
         table.add_row(kind.value, str(fired[kind]))
     console.print(table)
     virtual = sum(outcome.virtual_seconds for outcome in outcomes)
+    cpu = sum(outcome.cpu_seconds for outcome in outcomes)
     failed = [outcome for outcome in outcomes if outcome.problem]
     console.print(
         f"{len(outcomes)} seeds, {virtual / 3600:.2f} simulated hours in {took:.0f} s "
-        f"({virtual / took:.0f} x real time), "
+        f"({virtual / took:.0f} x real time; {virtual / max(cpu, 1e-9):.0f} x a core's own), "
         f"{sum(outcome.events for outcome in outcomes)} events, {sum(fired.values())} faults; "
         f"{sum(outcome.acknowledged for outcome in outcomes)} records acknowledged, "
         f"{sum(outcome.commits for outcome in outcomes)} offsets committed, "

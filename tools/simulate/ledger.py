@@ -28,6 +28,7 @@ def keep(file: Path, commit: str, command: str, outcome: Outcome) -> None:
         "seed": outcome.seed,
         "command": command,
         "virtual": round(outcome.virtual_seconds, 3),
+        "cpu": round(outcome.cpu_seconds, 3),
         "events": outcome.events,
         "acknowledged": outcome.acknowledged,
         "fired": {kind.value: count for kind, count in sorted(outcome.fired.items(), key=lambda each: each[0].value)},
@@ -41,6 +42,7 @@ def keep(file: Path, commit: str, command: str, outcome: Outcome) -> None:
 class Sums:
     seeds: int = 0
     virtual: float = 0.0
+    cpu: float = 0.0
     events: int = 0
     acknowledged: int = 0
     fired: Counter[str] = field(default_factory=Counter)
@@ -49,6 +51,7 @@ class Sums:
     def add(self, entry: dict[str, Any]) -> None:
         self.seeds += 1
         self.virtual += entry["virtual"]
+        self.cpu += entry.get("cpu", 0.0)
         self.events += entry["events"]
         self.acknowledged += entry["acknowledged"]
         self.fired.update(entry["fired"])
@@ -57,8 +60,8 @@ class Sums:
 
     def row(self, name: str) -> str:
         return (
-            f"| {name} | {self.seeds:,} | {self.virtual / 3600:.2f} | {self.events:,} | {self.acknowledged:,} "
-            f"| {self.fired.total():,} | {len(self.failed)} |"
+            f"| {name} | {self.seeds:,} | {self.virtual / 3600:.2f} | {self.cpu:,.0f} | {self.events:,} "
+            f"| {self.acknowledged:,} | {self.fired.total():,} | {len(self.failed)} |"
         )
 
 
@@ -68,8 +71,8 @@ def told(entries: Iterable[dict[str, Any]]) -> Iterator[str]:
     for entry in entries:
         commits.setdefault(entry["commit"], Sums()).add(entry)
         whole.add(entry)
-    yield "| commit | seeds | simulated hours | events | records acknowledged | faults fired | failed |"
-    yield "|---|---:|---:|---:|---:|---:|---:|"
+    yield "| commit | seeds | simulated hours | core seconds | events | records acknowledged | faults fired | failed |"
+    yield "|---|---:|---:|---:|---:|---:|---:|---:|"
     for commit, sums in commits.items():
         yield sums.row(f"`{commit}`")
     yield whole.row("all")

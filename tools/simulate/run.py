@@ -18,6 +18,7 @@ import warnings
 from collections import Counter
 from collections.abc import Collection, Coroutine
 from dataclasses import dataclass, field
+from time import process_time
 from typing import Any, Final
 
 from sprawl.runtime.simulated import Simulation
@@ -39,7 +40,7 @@ _SETTLING: Final = 120.0
 _RESTART_AFTER: Final = 1.0
 """Until a node that stopped by itself is started again, as a service manager would."""
 _QUIET_KINDS: Final = 0.35
-_REST: Final = 1.0
+_REST: Final = 2.0
 """Between two looks at the invariants, when nothing has befallen the cluster for some time."""
 
 
@@ -63,6 +64,8 @@ class Outcome:
     problem: str = ""
     """Empty: all was well."""
     virtual_seconds: float = 0.0
+    cpu_seconds: float = 0.0
+    """Of this process: what else the machine does has no part in it."""
     events: int = 0
     digest: str = ""
     fired: Counter[Kind] = field(default_factory=Counter)
@@ -110,6 +113,7 @@ def plan(
 def simulate(plan: Plan) -> Outcome:
     """Never raises for what is wrong in the simulated world; the outcome says it."""
     outcome = Outcome(plan.seed)
+    began = process_time()
     with warnings.catch_warnings(), Simulation(plan.seed, strict=False) as world:
         warnings.simplefilter("ignore", RuntimeWarning)  # of coroutines that the end of the world left unawaited
         try:
@@ -120,6 +124,7 @@ def simulate(plan: Plan) -> Outcome:
         outcome.events = world.trace.count
         outcome.digest = world.trace.digest()
     gc.collect()  # a world is full of cycles; while one runs nothing of those before it would be found
+    outcome.cpu_seconds = process_time() - began
     return outcome
 
 
