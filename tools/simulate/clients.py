@@ -40,6 +40,9 @@ from tools.simulate.cluster import PORT
 TOPIC = "orders"
 _TIMEOUT = 3.0
 _PAUSE = 0.05
+_PATIENCES_MS = (100, 500, 2000)
+"""How long a leader may wait for its followers: who is told that it took too long sends again, and again must not get
+an answer before the record is safe."""
 
 
 @dataclass
@@ -181,7 +184,9 @@ class Producer:
         )
         data = PartitionProduceData(index=self._partition, records=bytes(batch))
         request = ProduceRequest(
-            acks=-1, timeout_ms=2_000, topic_data=[TopicProduceData(name=self._topic, partition_data=[data])]
+            acks=-1,
+            timeout_ms=self._runtime.rng.choice(_PATIENCES_MS),
+            topic_data=[TopicProduceData(name=self._topic, partition_data=[data])],
         )
         if value > self._last_sent:
             self._last_sent = value
