@@ -39,8 +39,10 @@ _OF_BROKERS: Final = (ApiKey.DESCRIBE_CONFIGS, ApiKey.INCREMENTAL_ALTER_CONFIGS)
 _MAY_WAIT: Final = (ApiKey.JOIN_GROUP, ApiKey.SYNC_GROUP)
 
 
-def answer_for_all(routes: dict[ApiKey, Handler], fetch: FetchHandlers, parts: Parts, clock: Clock) -> None:
-    """Wrap `routes` in place."""
+def answer_for_all(
+    routes: dict[ApiKey, Handler], fetch: FetchHandlers, parts: Parts, clock: Clock, *, near: bool = False
+) -> None:
+    """Wrap `routes` in place. `near`: consumers may be given what this node has as a follower."""
     me = parts.identity.node_id
     passing = Passing(me, parts.links, clock)
 
@@ -61,7 +63,8 @@ def answer_for_all(routes: dict[ApiKey, Handler], fetch: FetchHandlers, parts: P
 
     for key in _BY_LEADER:
         routes[key] = PartitionSpread(key, routes[key], leader_of, passing).handle
-    routes[ApiKey.FETCH] = AnyNodeFetch(routes[ApiKey.FETCH], fetch.plan, leader_of, passing).handle
+    has = fetch.has if near else None
+    routes[ApiKey.FETCH] = AnyNodeFetch(routes[ApiKey.FETCH], fetch.plan, leader_of, passing, has).handle
     for key in _OF_A_GROUP:
         routes[key] = for_group(routes[key], coordinator_of, passing, may_wait=key in _MAY_WAIT)
     for key in _OF_GROUPS:

@@ -85,7 +85,7 @@ def routes_of(
     settled = parts.partitions.settled
     sessions = FetchSessions(config.max_incremental_fetch_session_cache_slots, _SESSION_EVICTION_SECONDS, runtime.rng)
     hints = LeaderHints(image, endpoints)
-    by_rack = config.replica_selector_class is ReplicaSelector.RACK_AWARE and not any_node
+    by_rack = config.replica_selector_class is ReplicaSelector.RACK_AWARE
     fetch = FetchHandlers(
         parts.router,
         sessions,
@@ -93,7 +93,7 @@ def routes_of(
         clock,
         config.fetch_max_bytes,
         parts.quorum.service,
-        nearest=NearestReplica(parts.identity.node_id, image) if by_rack else None,
+        nearest=NearestReplica(parts.identity.node_id, image) if by_rack and not any_node else None,
         hints=hints,
         throttle=LeaderThrottle(
             parts.identity.node_id,
@@ -129,7 +129,7 @@ def routes_of(
             routes[key], lambda request: parts.quorum.leading or _of_this_node(request), parts.link
         )
     if any_node:
-        answer_for_all(routes, fetch, parts, clock)
+        answer_for_all(routes, fetch, parts, clock, near=by_rack)
     return routes
 
 

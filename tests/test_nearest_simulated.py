@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from typing import Any
+from uuid import UUID
 
 import pytest
 
 from sprawl.config.broker import ReplicaSelector
 from sprawl.runtime.simulated import Simulation
-from sprawl_protocol.errors import ErrorCode
+from sprawl_protocol.errors import ApiError, ErrorCode
 from sprawl_protocol.messages import (
     FetchPartition,
     FetchRequest,
@@ -27,6 +29,7 @@ from tools.simulate.clients import TOPIC
 from tools.simulate.cluster import SimulatedCluster
 
 BY_RACK = {"replica.selector.class": ReplicaSelector.RACK_AWARE.value, "min.insync.replicas": "2"}
+AT_LEADERS = {"replica.selector.class": ReplicaSelector.LEADER.value}
 Story = Callable[["Reading"], Coroutine[None, None, None]]
 
 
@@ -135,6 +138,67 @@ def test_a_follower_refuses_what_is_beyond_its_log_and_old_versions() -> None:
         assert old.error_code == ErrorCode.NOT_LEADER_OR_FOLLOWER
 
     tell(story, BY_RACK)
+
+
+ANY_NODE = {**BY_RACK, "sprawl.routing": "any"}
+
+
+@pytest.mark.parametrize(("settings", "here"), [(ANY_NODE, True), ({**ANY_NODE, **AT_LEADERS}, False)])
+def test_behind_one_address_a_node_gives_what_it_has_as_a_follower(settings: dict[str, str], here: bool) -> None:
+    async def story(reading: Reading) -> None:
+        await reading.produce("n1", 3)
+        told, _ = await reading.fetch("n3", offset=3)  # and now it has heard that they are committed
+        assert told.records == b""
+        reading.cluster.members[1].machine.pause()
+        try:
+            async with asyncio.timeout(0.5):
+                there, _ = await reading.fetch("n3", "rack-9", offset=1)
+        except TimeoutError:
+            assert not here, "the leader sleeps, and was asked"
+        else:
+            assert here, "nobody but the leader is to be asked"
+            assert there.records
+            assert there.preferred_read_replica == -1
+        reading.cluster.members[1].machine.resume()
+
+    tell(story, settings)
+
+
+def test_behind_one_address_only_the_leader_says_that_an_offset_does_not_exist() -> None:
+    async def story(reading: Reading) -> None:
+        await reading.produce("n1", 3)
+        for name in ("n1", "n2", "n3"):
+            at_end, _ = await reading.fetch(name, offset=3)
+            assert (at_end.error_code, at_end.records, at_end.high_watermark) == (0, b"", 3)
+            beyond, _ = await reading.fetch(name, offset=4)
+            assert beyond.error_code == ErrorCode.OFFSET_OUT_OF_RANGE
+            old, _ = await reading.fetch(name, offset=0, version=10)
+            assert old.records
+
+    tell(story, ANY_NODE)
+
+
+def test_a_follower_that_was_thought_to_have_records_and_has_none_is_passed_over() -> None:
+    async def story(reading: Reading) -> None:
+        await reading.produce("n1", 3)
+        await reading.fetch("n3", offset=3)
+        node = reading.cluster.members[3].node
+        assert node is not None and node.parts is not None
+        follower = node.parts.router.replica(TOPIC, UUID(int=0), 0)
+        refusal = ApiError(ErrorCode.OFFSET_OUT_OF_RANGE, "it was cut off this moment")
+        follower.read_now = raising(refusal)  # type: ignore[method-assign]
+        found, _ = await reading.fetch("n3", offset=0)
+        assert (found.error_code, found.high_watermark) == (0, 3)
+        assert found.records
+
+    tell(story, ANY_NODE)
+
+
+def raising(refusal: ApiError) -> Callable[..., Any]:
+    def read(*_: Any) -> Any:
+        raise refusal
+
+    return read
 
 
 @pytest.mark.parametrize("version", [9, 10])

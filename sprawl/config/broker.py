@@ -260,7 +260,7 @@ class BrokerConfig(TierConfig):
         STRING,
         ReplicaSelector.LEADER,
         "Which replica consumers are sent to: the leader, or an in-sync one in their rack (`client.rack`). "
-        "With `sprawl.routing=any` it is always the leader.",
+        "With `sprawl.routing=any`: whether the node that a consumer reached gives what it has as a follower.",
         enum=ReplicaSelector,
     )
     replica_fetch_wait_max_ms: int = setting(

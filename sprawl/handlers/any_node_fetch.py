@@ -3,6 +3,10 @@
 A consumer's session is kept here, as if all partitions were. Each round reads what this node leads from its own logs
 and asks each other leader for its share, which waits a little for records; a round that has enough, or an error, is the
 answer, others are followed by another round until the client's patience is over.
+
+Where `replica.selector.class` asks for it, records that this node has as an in-sync follower are read here (KIP-392).
+Only the leader says that there are none, or that an offset does not exist: the next request of the same consumer may
+come through a node that has less.
 """
 
 from __future__ import annotations
@@ -14,7 +18,7 @@ from typing import Any, Final
 from sprawl.handlers.any_node import LeaderOf, Passing
 from sprawl.handlers.context import Handler, RequestContext
 from sprawl.handlers.fetch import answer_plan
-from sprawl.partitions.fetch_sessions import FetchPlan, Wanted
+from sprawl.partitions.fetch_sessions import FetchPlan, Key, Wanted
 from sprawl.routing.forward import NOBODY
 from sprawl.wire.client import ClientError
 from sprawl_protocol.errors import ApiError, ErrorCode
@@ -33,6 +37,7 @@ _GATHER_SECONDS: Final = 0.005
 _PATIENCE: Final = 3.0
 _TOPIC_IDS_SINCE: Final = 13
 _NO_SESSION_EPOCH: Final = -1
+Has = Callable[[RequestContext, FetchRequest, Wanted], bool]
 
 
 class AnyNodeFetch:
@@ -42,12 +47,15 @@ class AnyNodeFetch:
         plan: Callable[[RequestContext, FetchRequest], FetchPlan],
         leader_of: LeaderOf,
         passing: Passing,
+        has: Has | None = None,
     ) -> None:
-        """`handler`: of this node alone. `plan`: what a request wants, by its session."""
+        """`handler`: of this node alone. `plan`: what a request wants, by its session. `has`: whether this node has
+        records at an offset without leading the partition; None: the leader is asked for everything."""
         self._handler = handler
         self._plan = plan
         self._leader_of = leader_of
         self._passing = passing
+        self._has = has
 
     def handle(self, context: RequestContext, request: FetchRequest) -> Any:
         if context.passed_on or context.peer is not None:
@@ -58,9 +66,10 @@ class AnyNodeFetch:
         plan = self._plan(context, request)
         clock = self._passing.clock
         deadline = clock.monotonic() + max(request.max_wait_ms, 0) / 1000
+        in_vain: set[Key] = set()
         while True:
             left_ms = int(max(deadline - clock.monotonic(), 0) * 1000)
-            found = await self._round(context, request, plan, min(left_ms, _SHARE_WAIT_MS))
+            found = await self._round(context, request, plan, min(left_ms, _SHARE_WAIT_MS), in_vain)
             size = sum(len(data.records or b"") for data in found.values())
             settled = any(data.error_code or data.diverging_epoch.epoch >= 0 for data in found.values())
             if settled or size >= request.min_bytes or clock.monotonic() >= deadline:
@@ -69,12 +78,15 @@ class AnyNodeFetch:
                 await asyncio.sleep(left_ms / 1000)
 
     async def _round(
-        self, context: RequestContext, request: FetchRequest, plan: FetchPlan, wait_ms: int
+        self, context: RequestContext, request: FetchRequest, plan: FetchPlan, wait_ms: int, in_vain: set[Key]
     ) -> dict[Any, PartitionData]:
-        """What each partition has: nothing new for those whose leader has not answered yet."""
+        """What each partition has: nothing new for those whose leader has not answered yet. `in_vain`: where this node
+        was thought to have records and had none."""
         shares: dict[int, list[Wanted]] = {}
+        near = {each.key for each in plan.wanted if self._is_near(context, request, each, in_vain)}
         for wanted in plan.wanted:
-            shares.setdefault(self._leader_of(wanted.topic, wanted.topic_id, wanted.index), []).append(wanted)
+            leader = self._passing.node_id if wanted.key in near else self._leader(wanted)
+            shares.setdefault(leader, []).append(wanted)
         found = {wanted.key: PartitionData(partition_index=wanted.index, records=b"") for wanted in plan.wanted}
         for wanted in shares.pop(NOBODY, ()):
             found[wanted.key].error_code = int(ErrorCode.LEADER_NOT_AVAILABLE)
@@ -92,7 +104,22 @@ class AnyNodeFetch:
             await asyncio.gather(*waiting, return_exceptions=True)
             for task in done:
                 task.result()
+        for key in near:
+            if found[key].error_code:
+                in_vain.add(key)
+                found[key] = PartitionData(partition_index=found[key].partition_index, records=b"")
         return found
+
+    def _leader(self, wanted: Wanted) -> int:
+        return self._leader_of(wanted.topic, wanted.topic_id, wanted.index)
+
+    def _is_near(self, context: RequestContext, request: FetchRequest, wanted: Wanted, in_vain: set[Key]) -> bool:
+        return (
+            self._has is not None
+            and wanted.key not in in_vain
+            and self._leader(wanted) != self._passing.node_id
+            and self._has(context, request, wanted)
+        )
 
     async def _share(
         self,

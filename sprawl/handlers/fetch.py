@@ -123,6 +123,19 @@ class FetchHandlers:
             now=self._clock.monotonic(),
         )
 
+    def has(self, context: RequestContext, request: FetchRequest, wanted: Wanted) -> bool:
+        """Whether this node, as an in-sync follower, has something committed at that offset: what a consumer may be
+        given without asking the leader."""
+        if context.api_version < _ANY_REPLICA_SINCE:
+            return False
+        try:
+            partition = self._partition(context, wanted, None)
+            partition.check_epoch(wanted.leader_epoch)
+        except ApiError:
+            return False
+        begins, ends = partition.log.log_start_offset, partition.readable_until(request.isolation_level)
+        return not partition.leading and partition.in_sync and begins <= wanted.offset < ends
+
     async def _fetch(
         self, context: RequestContext, request: FetchRequest, plan: FetchPlan, replica: _Replica | None
     ) -> FetchResponse:
