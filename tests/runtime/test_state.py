@@ -77,3 +77,20 @@ def test_writes_wait_for_the_disk(tmp_path: Path) -> None:
     assert state._table.conn.select_one("PRAGMA synchronous") == (2,)  # type: ignore[attr-defined]
     state.close()
     runtime.close()
+
+
+def test_setting_again_takes_no_room(tmp_path: Path) -> None:
+    """On a full disk a vote can be kept, though nothing else can."""
+    state = RealRuntime().open_state(str(tmp_path / "state.db"))
+    state["node.id"] = 1
+    state["vote"] = {"epoch": 0, "vote": None}
+
+    def blocks() -> dict[str, int]:
+        return {path.name: path.stat().st_blocks for path in tmp_path.iterdir()}
+
+    before = blocks()
+    assert set(before) == {"state.db", "state.db-journal"}
+    for epoch in range(50):
+        state["vote"] = {"epoch": epoch * 10**6, "vote": [2, "abcdefgh" * 3]}
+        assert blocks() == before
+    state.close()

@@ -2,6 +2,9 @@
 
 In: JSON values. Out: the same. Never pickle, and never sqlitedict's `synchronous=OFF`, which would lose what was set
 before a power failure. Opening and setting block for a sync: cold path only.
+
+What is there can be set again on a disk without any room: both the pages and SQLite's journal, which stays, are written
+over in place. A voter on a full disk can so keep its vote.
 """
 
 from __future__ import annotations
@@ -28,7 +31,7 @@ class SqliteState(SmallState):
             _check(path)
             # Without autocommit its thread would die of a failing commit, and every later call wait for it in vain.
             self._table = sqlitedict.SqliteDict(
-                path, tablename=_TABLE, autocommit=True, journal_mode="DELETE", encode=_encode, decode=json.loads,
+                path, tablename=_TABLE, autocommit=True, journal_mode="PERSIST", encode=_encode, decode=json.loads,
                 outer_stack=False,
             )  # fmt: skip
             self._table.conn.select_one("PRAGMA synchronous=FULL")
