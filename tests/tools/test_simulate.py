@@ -117,6 +117,6 @@ def test_the_ledger_adds_up_what_was_simulated(tmp_path: Path) -> None:
     for outcome in (well, ill):
         keep(file, "abc", f"--seed {outcome.seed}", outcome)
     lines = list(told(json.loads(line) for line in file.read_text().splitlines()))
-    assert "| all | 2 | 1.00 | 6 | 15 | 3 | 2 | 1 |" in lines
+    assert "| all | 1-2 | 2 | 1.00 | 6 | 15 | 3 | 2 | 1 |" in lines
     assert "| kill | 2 |" in lines
     assert lines[-2:] == ["Failed at `abc`: HistoryError: lost", "`--seed 2`"]

@@ -41,6 +41,8 @@ def keep(file: Path, commit: str, command: str, outcome: Outcome) -> None:
 @dataclass
 class Sums:
     seeds: int = 0
+    first: int = -1
+    last: int = -1
     virtual: float = 0.0
     cpu: float = 0.0
     events: int = 0
@@ -50,6 +52,8 @@ class Sums:
 
     def add(self, entry: dict[str, Any]) -> None:
         self.seeds += 1
+        self.first = entry["seed"] if self.first < 0 else min(self.first, entry["seed"])
+        self.last = max(self.last, entry["seed"])
         self.virtual += entry["virtual"]
         self.cpu += entry.get("cpu", 0.0)
         self.events += entry["events"]
@@ -60,8 +64,8 @@ class Sums:
 
     def row(self, name: str) -> str:
         return (
-            f"| {name} | {self.seeds:,} | {self.virtual / 3600:.2f} | {self.cpu:,.0f} | {self.events:,} "
-            f"| {self.acknowledged:,} | {self.fired.total():,} | {len(self.failed)} |"
+            f"| {name} | {self.first}-{self.last} | {self.seeds:,} | {self.virtual / 3600:.2f} "
+            f"| {self.cpu:,.0f} | {self.events:,} | {self.acknowledged:,} | {self.fired.total():,} | {len(self.failed)} |"
         )
 
 
@@ -71,8 +75,8 @@ def told(entries: Iterable[dict[str, Any]]) -> Iterator[str]:
     for entry in entries:
         commits.setdefault(entry["commit"], Sums()).add(entry)
         whole.add(entry)
-    yield "| commit | seeds | simulated hours | core seconds | events | records acknowledged | faults fired | failed |"
-    yield "|---|---:|---:|---:|---:|---:|---:|---:|"
+    yield "| commit | from, to | seeds | simulated hours | core seconds | events | acknowledged | faults fired | failed |"
+    yield "|---|---|---:|---:|---:|---:|---:|---:|---:|"
     for commit, sums in commits.items():
         yield sums.row(f"`{commit}`")
     yield whole.row("all")
