@@ -64,8 +64,8 @@ class Sums:
 
     def row(self, name: str) -> str:
         return (
-            f"| {name} | {self.first}-{self.last} | {self.seeds:,} | {self.virtual / 3600:.2f} "
-            f"| {self.cpu:,.0f} | {self.events:,} | {self.acknowledged:,} | {self.fired.total():,} | {len(self.failed)} |"
+            f"| {name} | {self.first}-{self.last} | {self.seeds:,} | {self.virtual / 3600:.2f} | {self.cpu:,.0f} "
+            f"| {self.events:,} | {self.acknowledged:,} | {self.fired.total():,} | {len(self.failed)} |"
         )
 
 
@@ -75,7 +75,7 @@ def told(entries: Iterable[dict[str, Any]]) -> Iterator[str]:
     for entry in entries:
         commits.setdefault(entry["commit"], Sums()).add(entry)
         whole.add(entry)
-    yield "| commit | from, to | seeds | simulated hours | core seconds | events | acknowledged | faults fired | failed |"
+    yield "| commit | from, to | seeds | simulated hours | core seconds | events | acknowledged | faults | failed |"
     yield "|---|---|---:|---:|---:|---:|---:|---:|---:|"
     for commit, sums in commits.items():
         yield sums.row(f"`{commit}`")
