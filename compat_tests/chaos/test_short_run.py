@@ -64,7 +64,7 @@ def test_a_cluster_survives_a_minute_of_faults(tmp_path: Path) -> None:
     judged(*run(directory, "--minutes", "0.75", "--round", "45", "--pause", "6", "--kinds", kinds), directory)
 
 
-def test_nodes_are_killed_on_the_loopback_device_too(tmp_path: Path) -> None:
+def test_nodes_are_harmed_on_the_loopback_device_too(tmp_path: Path) -> None:
     directory = tmp_path / "run"
     options = ["--loopback", "--no-java", "--minutes", "0.25", "--round", "15", "--pause", "3"]
-    judged(*run(directory, *options, "--kinds", "kill,pause,restart"), directory)
+    judged(*run(directory, *options, "--kinds", "kill,pause,restart,split,slow"), directory)
