@@ -73,7 +73,10 @@ class Tiering:
             config.remote_fetch_max_wait_ms / 1000, config.remote_list_offsets_request_timeout_ms / 1000
         )
         self._store: ObjectStore | None = None
+        self._cache: ChunkCache | None = None
         self._fetching: Fetching | None = None
+        self.usable = False
+        """Whether the store was asked, and can be worked with."""
 
     async def start(self, opened: OpenStore = open_store) -> None:
         """Before partitions open. Asks nothing of the store yet. Raises `ConfigError`, `OSError`."""
@@ -85,14 +88,18 @@ class Tiering:
             self._store = await opened(url, runtime) if url else self._own_directory()
         except (BadUrl, StoreError) as problem:
             raise ConfigError("sprawl.tier.url", url, str(problem)) from problem
-        cache = ChunkCache(runtime, f"{config.data_dir}/tier-cache", config.sprawl_tier_cache_bytes)
-        await cache.start()
-        self._fetching = Fetching(self._store, cache, runtime, self.counters)
+        self._cache = ChunkCache(runtime, f"{config.data_dir}/tier-cache", config.sprawl_tier_cache_bytes)
+        await self._cache.start()
+        self._fetching = Fetching(self._store, self._cache, runtime, self.counters)
         self._quorum.subscribe(lambda before, after: self._topic.image_changed())
 
     def cold(self, topic_id: UUID, partition: int) -> ColdRecords:
         assert self._fetching is not None, "started"
         return TieredRecords((topic_id, partition), self.catalogs, self._fetching, self._readers, self._patience)
+
+    @property
+    def cached_bytes(self) -> int:
+        return 0 if self._cache is None else self._cache.disk_bytes
 
     def tiered_until(self, log: Log) -> int:
         return self.catalogs[(log.topic_id, log.partition)].end_offset
@@ -122,6 +129,7 @@ class Tiering:
             now_ms = self._runtime.clock.wall_ms()
             try:
                 await probe(self._store, self._identity.cluster_id, now_ms=now_ms, trial=trial)
+                self.usable = True
                 return
             except StoreError as problem:
                 log.error("the cloud tier cannot be used: %s", problem)

@@ -17,6 +17,7 @@ from sprawl.handlers.context import Handler
 from sprawl.monitoring.cluster import ClusterMetrics
 from sprawl.monitoring.groups import GroupLag
 from sprawl.monitoring.partitions import PartitionMetrics
+from sprawl.monitoring.tiers import TierMetrics
 from sprawl.monitoring.traffic import Traffic
 from sprawl.observability.alerts import Alerts, Readings
 from sprawl.observability.conditions import built_in
@@ -71,6 +72,8 @@ class Watch:
         self.lag = GroupLag(
             registry, parts.groups.coordinator, parts.partitions.find, parts.image, self._ask, clock.monotonic
         )
+        if parts.tiering is not None:
+            self.tiers = TierMetrics(registry, parts.tiering, lambda: parts.partitions)
         self._of_the_node(parts, doors)
 
     def start(self) -> None:
@@ -161,6 +164,10 @@ class Watch:
             self._alerts_firing,
         )
         registry.table(Gauge.KIND, "sprawl_gossip_members", "Nodes by what gossip says.", ("state",), self._members)
+        registry.gauge("sprawl_events_waiting", "Events that are not in the event topic yet.", lambda: parts.events.due)
+        registry.counter("sprawl_events_dropped_total", "Events that never will be.").follow(
+            lambda: parts.events.dropped
+        )
         registry.counter("sprawl_forwards_total", "Requests that other nodes passed on to this one.").follow(
             lambda: self.traffic.requests[ApiKey.ENVELOPE].total
         )
