@@ -118,11 +118,15 @@ class EventLog:
         told = any(each.own or each.kind not in FORMING for each in self._waiting)
         return told and len(self._quorum.image.brokers) > 1
 
+    @property
+    def due(self) -> int:
+        """How many this node is to write."""
+        return len(self._due())
+
     def _due(self) -> list[_Event]:
-        """What this node is to write now."""
         if not self._waiting or not self._wanted:
             return []
-        return [each for each in self._waiting if each.own or self._quorum.leading][:_BATCH]
+        return [each for each in self._waiting if each.own or self._quorum.leading]
 
     async def run(self) -> None:
         """Ends with the node."""
@@ -134,7 +138,7 @@ class EventLog:
                 await self._until_news()
                 continue
             try:
-                await self._write(due)
+                await self._write(due[:_BATCH])
             except (ApiError, ClientError) as problem:
                 self._in_doubt = True
                 log.warning("%d events cannot be written yet: %s", len(self._waiting), problem)

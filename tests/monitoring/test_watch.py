@@ -28,6 +28,7 @@ async def test_a_node_tells_of_its_partitions_and_of_the_cluster(tmp_path: Path)
         assert found['kafka_server_socket_server_metrics_connection_count{listener="PLAINTEXT"}'] == 1
         assert found['kafka_server_raftmetrics_current_state{current_state="leader"}'] == 1
         assert found["sprawl_disk_free_bytes"] > 0
+        assert found["sprawl_events_waiting"] == found["sprawl_events_dropped_total"] == 0
 
 
 async def test_the_lag_of_a_group_is_told_in_records_and_in_seconds(tmp_path: Path) -> None:
