@@ -160,7 +160,9 @@ class Node:
         if parts.tiering is not None:
             self._run(parts.tiering.run(), "cloud tier")
         bind = config.endpoints[0].host, self._doors.port
-        membership = self.membership = membership_of(parts, config, runtime, secret, bind, self._doors.pair, self.counts)
+        membership = self.membership = membership_of(
+            parts, config, runtime, secret, bind, self._doors.pair, self.counts
+        )
         self._undo.push_async_callback(membership.stop)
         peers.push_pull = membership.push_pull
         self._run(membership.run(), "membership")
