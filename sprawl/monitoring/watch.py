@@ -17,6 +17,7 @@ from sprawl.handlers.context import Handler
 from sprawl.monitoring.cluster import ClusterMetrics
 from sprawl.monitoring.groups import GroupLag
 from sprawl.monitoring.partitions import PartitionMetrics
+from sprawl.monitoring.tiers import TierMetrics
 from sprawl.monitoring.traffic import Traffic
 from sprawl.observability.alerts import Alerts, Readings
 from sprawl.observability.conditions import built_in
@@ -71,6 +72,8 @@ class Watch:
         self.lag = GroupLag(
             registry, parts.groups.coordinator, parts.partitions.find, parts.image, self._ask, clock.monotonic
         )
+        if parts.tiering is not None:
+            self.tiers = TierMetrics(registry, parts.tiering, lambda: parts.partitions)
         self._of_the_node(parts, doors)
 
     def start(self) -> None:
