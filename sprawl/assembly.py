@@ -114,7 +114,7 @@ def routes_of(
         ProducerHandlers(ProducerIds(parts.anywhere.allocate_producer_ids), access),
         ProducerIdHandlers(controller),
         GroupHandlers(parts.groups.coordinator, Coordinators(parts.groups, image, endpoints), access),
-        OffsetHandlers(parts.groups.coordinator, image, access, clock),
+        OffsetHandlers(parts.groups.coordinator, image, access, clock, lambda: parts.surely_active()),
         GroupAdminHandlers(parts.groups.coordinator, access),
         QuorumHandlers(parts.quorum.service),
         BrokerHandlers(controller),

@@ -134,6 +134,7 @@ class Node:
         self.when_built(parts, self._routes, self._doors)
         lifecycle = self._lifecycle(identity, parts)
         parts.broker_epoch = lambda: lifecycle.epoch
+        parts.surely_active = lambda: lifecycle.surely_active
         await quorum.caught_up()
         await lifecycle.register()
 

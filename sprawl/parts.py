@@ -62,6 +62,8 @@ class Parts:
     tiering: Tiering | None
     broker_epoch: Callable[[], int] = lambda: -1
     """Of this node's present registration."""
+    surely_active: Callable[[], bool] = lambda: False
+    """Whether nobody else can lead yet what this node leads."""
 
     def image(self) -> MetadataImage:
         return self.quorum.image

@@ -1,6 +1,9 @@
 """How far groups have read: OffsetCommit (8), OffsetFetch (9), OffsetDelete (47).
 
 Topics are known by name up to version 9 and by id from version 10 on. Answers keep the order of the request.
+
+Offsets are shown only while this node surely coordinates the group: one that was cut off, or slept, does not know what
+was committed at its successor meanwhile. (A commit needs no such care: it is written to the log's in-sync replicas.)
 """
 
 from __future__ import annotations
@@ -63,11 +66,14 @@ class OffsetHandlers:
         image: Callable[[], MetadataImage],
         authorizer: Authorizer,
         clock: Clock,
+        certain: Callable[[], bool] = lambda: True,
     ) -> None:
+        """`certain`: whether nobody else can coordinate by now what this node does."""
         self._coordinator = coordinator
         self._image = image
         self._authorizer = authorizer
         self._clock = clock
+        self._certain = certain
 
     def routes(self) -> dict[ApiKey, Handler]:
         return {
@@ -174,6 +180,8 @@ class OffsetHandlers:
             return answer
         try:
             offsets = await self._coordinator.offsets(group_id, stable=stable)
+            if not self._certain():
+                raise ApiError(ErrorCode.COORDINATOR_NOT_AVAILABLE, "this node has lost touch with the controller")
         except ApiError as refusal:
             answer.error_code = int(refusal.code)
             return answer

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from typing import Final
 
 from sprawl.quorum.brokers import BrokerRegistration
@@ -29,6 +30,9 @@ from sprawl_protocol.messages import (
 log = logging.getLogger(__name__)
 
 _LANE: Final = "heartbeats"
+_LEASE: Final = 1.25
+"""Heartbeat intervals. A broker is fenced after 1.5 of them at the earliest, and a leader of the quorum that is cut off
+notices within half of another that it is none."""
 _FINAL: Final = frozenset(
     {ErrorCode.INCONSISTENT_CLUSTER_ID, ErrorCode.UNSUPPORTED_VERSION, ErrorCode.INVALID_REGISTRATION}
 )
@@ -54,6 +58,8 @@ class BrokerLifecycle:
         self._clock = clock
         self._interval = heartbeat_interval
         self._session_timeout = session_timeout
+        self._confirmed = -math.inf
+        """When the last heartbeat was sent that the controller accepted."""
         self._leaving = False
         self._may_leave = asyncio.Event()
         self._beat = asyncio.Event()
@@ -80,6 +86,13 @@ class BrokerLifecycle:
     @property
     def active(self) -> bool:
         return self._active_in(self._quorum.image)
+
+    @property
+    def surely_active(self) -> bool:
+        """Whether nobody can have taken over yet what this broker leads: it was heard of too lately to be fenced."""
+        if len(self._quorum.image.brokers) == 1:
+            return True
+        return self._clock.monotonic() - self._confirmed <= _LEASE * self._interval
 
     def _in(self, image: MetadataImage) -> BrokerImage | None:
         broker = image.brokers.get(self._registration.id)
@@ -122,6 +135,7 @@ class BrokerLifecycle:
             want_fence=False,
             want_shut_down=self._leaving,
         )
+        sent = self._clock.monotonic()
         try:
             answer = await self._link.ask(
                 request, expect=BrokerHeartbeatResponse, timeout=self._session_timeout / 2, lane=_LANE
@@ -135,6 +149,8 @@ class BrokerLifecycle:
             await self.register()
         elif error is not ErrorCode.NONE:
             log.info("the controller refuses a heartbeat: %s", error.name)
+        elif not answer.is_fenced:
+            self._confirmed = sent
         if answer.should_shut_down:
             self._may_leave.set()
 

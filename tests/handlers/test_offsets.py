@@ -33,9 +33,11 @@ IMAGE = FakeImage(FakeTopic("t", T, (0, 1, 2)), FakeTopic("u", U, (0,)))
 NAMES = {T: "t", U: "u", STRANGE: "strange"}
 
 
-def handlers_of(it: Coordinating, denying: Denying | None = None, image: FakeImage = IMAGE) -> OffsetHandlers:
+def handlers_of(
+    it: Coordinating, denying: Denying | None = None, image: FakeImage = IMAGE, *, certain: bool = True
+) -> OffsetHandlers:
     images = cast(Callable[[], MetadataImage], lambda: image)
-    return OffsetHandlers(it.coordinator, images, denying or Denying(), cast(Clock, it.runtime.clock))
+    return OffsetHandlers(it.coordinator, images, denying or Denying(), cast(Clock, it.runtime.clock), lambda: certain)
 
 
 def commit_request(
@@ -123,6 +125,14 @@ async def test_offsets_are_fetched_in_every_version(version: int) -> None:
         if version >= 7:
             stable = await fetch(handlers, version, require_stable=True)
             assert stable == (ErrorCode.NONE, {"t": [(0, 42, ErrorCode.NONE)]})
+
+
+@on_virtual_time
+async def test_a_coordinator_that_may_have_a_successor_commits_and_shows_nothing() -> None:
+    async with Coordinating() as it:
+        handlers = handlers_of(it, certain=False)
+        assert await commit(handlers, 9) == ErrorCode.NONE
+        assert await fetch(handlers, 9) == (ErrorCode.COORDINATOR_NOT_AVAILABLE, {})
 
 
 @pytest.mark.parametrize("version", versions_of(OffsetFetchRequest))
