@@ -6,6 +6,7 @@ a restart, and whenever the disk does not take it; it was only ever a copy. The 
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import logging
 from collections import OrderedDict
@@ -32,6 +33,8 @@ class ChunkCache:
         self._memory_bytes = 0
         self._disk: OrderedDict[Name, int] = OrderedDict()
         self.disk_bytes = 0
+        self._writing = asyncio.Lock()
+        """One change of the directory at a time: what is removed has been written."""
 
     async def start(self) -> None:
         """Raises `OSError`."""
@@ -94,7 +97,8 @@ class ChunkCache:
                 file.close()
 
         try:
-            await self._runtime.in_thread(write)
+            async with self._writing:
+                await self._runtime.in_thread(write)
         except OSError as problem:
             log.warning("a chunk is not cached: %s", problem)
             self._forget(name)
@@ -104,7 +108,8 @@ class ChunkCache:
         self._memory_bytes -= len(self._memory.pop(name, b""))
         if name in self._disk:
             self._forget(name)
-            await self._runtime.in_thread(lambda: self._remove([name]))
+            async with self._writing:
+                await self._runtime.in_thread(lambda: self._remove([name]))
 
     def _remember(self, name: Name, data: bytes) -> None:
         if name not in self._memory:
