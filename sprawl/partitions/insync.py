@@ -74,6 +74,8 @@ class InSync:
     def committed(self, my_durable_offset: int) -> int:
         """What all members hold; 0 if one of them has not fetched yet."""
         reached = my_durable_offset
+        if not self.followers:  # which is asked for every record of a topic that is not replicated
+            return reached
         for member in {*self.isr, *(self.pending or ())}:
             if member != self._me:
                 state = self.followers.get(member)
