@@ -15,6 +15,7 @@ from typing import Any, Final
 from sprawl.quorum.history import Step
 from sprawl.quorum.image import BrokerImage, ConfigKind, MetadataImage, PartitionImage
 from sprawl.quorum.records import (
+    NO_CHANGE,
     NO_LEADER,
     BrokerRegistrationChangeRecord,
     ConfigRecord,
@@ -45,10 +46,16 @@ class Happening:
 
 def happenings(step: Step, weight: float = 1.0) -> Iterator[Happening]:
     """`weight`: of nodes for which none is set."""
-    records = step.batch.records
-    yield from _of_brokers(step, records)
-    yield from _of_partitions(step, records)
-    yield from _of_drains(step, records, weight)
+    changes: list[PartitionChangeRecord] = []
+    others: list[MetadataRecord] = []
+    for record in step.batch.records:  # tens of thousands when a node goes; most only take it out of an in-sync set
+        if not isinstance(record, PartitionChangeRecord):
+            others.append(record)
+        elif record.leader != NO_CHANGE or record.directories is not None or record.replicas is not None:
+            changes.append(record)
+    yield from _of_brokers(step, others)
+    yield from _of_partitions(step, changes)
+    yield from _of_drains(step, changes, others, weight)
     yield from _of_voters(step)
 
 
@@ -98,11 +105,10 @@ def _why_gone(before: BrokerImage | None, after: BrokerImage | None) -> str:
 # -- partitions -------------------------------------------------------------------------------------------------------
 
 
-def _of_partitions(step: Step, records: Iterable[MetadataRecord]) -> Iterator[Happening]:
+def _of_partitions(step: Step, changes: Iterable[PartitionChangeRecord]) -> Iterator[Happening]:
     """One for all partitions to which the same happened for the same reason."""
     alike: dict[tuple[str, str, int, int], dict[str, list[int]]] = {}
-    changed = {(each.topic_id, each.partition_id) for each in records if isinstance(each, PartitionChangeRecord)}
-    for topic_id, index in sorted(changed):
+    for topic_id, index in dict.fromkeys((each.topic_id, each.partition_id) for each in changes):
         topic = step.after.topics_by_id.get(topic_id)
         before, after = step.before.partition(topic_id, index), step.after.partition(topic_id, index)
         if topic is None or before is None or after is None:
@@ -160,13 +166,15 @@ def _why_elected(step: Step, before: PartitionImage, after: PartitionImage) -> s
 # -- drains -----------------------------------------------------------------------------------------------------------
 
 
-def _of_drains(step: Step, records: Iterable[MetadataRecord], weight: float) -> Iterator[Happening]:
+def _of_drains(
+    step: Step, changes: Iterable[PartitionChangeRecord], others: Iterable[MetadataRecord], weight: float
+) -> Iterator[Happening]:
     before, after = step.before, step.after
     weighed = any(
         isinstance(each, ConfigRecord) and each.resource_type == ConfigKind.BROKER and each.name == WEIGHT
-        for each in records
+        for each in others
     )
-    left = {id_ for each in records for id_ in _who_left(before, each)}
+    left = {id_ for each in (*changes, *others) for id_ in _who_left(before, each)}
     for broker_id in sorted(after.brokers):
         if not weighed and broker_id not in left:
             continue
