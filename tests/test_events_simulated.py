@@ -12,14 +12,26 @@ import pytest
 
 from sprawl.runtime.simulated import Simulation
 from sprawl.wire.client import ClientError
-from sprawl_protocol.messages import FetchPartition, FetchRequest, FetchResponse, FetchTopic
-from sprawl_protocol.records import headers, records_of
+from sprawl_protocol.messages import (
+    FetchPartition,
+    FetchRequest,
+    FetchResponse,
+    FetchTopic,
+    PartitionProduceData,
+    ProduceRequest,
+    ProduceResponse,
+    TopicProduceData,
+    UnregisterBrokerRequest,
+    UnregisterBrokerResponse,
+)
+from sprawl_protocol.records import Record, build_batch, headers, records_of
 from tests.test_reassignment_simulated import Operator
 from tools.simulate.clients import TOPIC
-from tools.simulate.cluster import SimulatedCluster
+from tools.simulate.cluster import DIRECTORY, SimulatedCluster
 
 EVENTS = "__sprawl_events"
 Told = list[dict[str, Any]]
+Story = Callable[[Operator, SimulatedCluster], Coroutine[None, None, None]]
 
 
 async def told(operator: Operator) -> Told:
@@ -51,9 +63,9 @@ def of(found: Told, kind: str, subject: str) -> Told:
     return [each for each in found if (each["kind"], each["subject"]) == (kind, subject)]
 
 
-def tell(story: Callable[[Operator, SimulatedCluster], Coroutine[None, None, None]], seed: int = 7) -> None:
+def tell(story: Story, seed: int = 7, nodes: int = 3, settings: dict[str, str] | None = None) -> None:
     with Simulation(seed, strict=False) as world:
-        cluster = SimulatedCluster(world, 3, {"leader.imbalance.check.interval.seconds": "5"})
+        cluster = SimulatedCluster(world, nodes, {"leader.imbalance.check.interval.seconds": "5", **(settings or {})})
 
         async def whole() -> None:
             cluster.start()
@@ -97,6 +109,65 @@ def test_a_drain_is_told_from_its_beginning_to_its_end() -> None:
         await until_told(operator, lambda found: bool(of(found, "drain-ended", "node 3")))
 
     tell(story)
+
+
+def test_a_node_that_goes_for_good_is_told_to_the_end() -> None:
+    async def story(operator: Operator, cluster: SimulatedCluster) -> None:
+        cluster.members[3].kill()
+        found = await until_told(operator, lambda found: bool(of(found, "voter-removed", "node 3")))
+        (added,) = of(found, "voter-added", "node 4")
+        assert added["reason"] == "in the place of node 3: it is fenced"
+        assert of(found, "voter-removed", "node 3")[0]["voters"] == [1, 2, 4]
+        await operator.until(lambda now: sorted(now.replica_nodes) == [1, 2, 4])
+        await operator.ask(UnregisterBrokerRequest(broker_id=3), UnregisterBrokerResponse)
+        found = await until_told(operator, lambda found: bool(of(found, "unregistered", "node 3")))
+        (move,) = of(found, "move", f"{TOPIC}-0")
+        assert move["reason"] == "node left"
+
+    tell(story, nodes=4, settings={"sprawl.quorum.voter.grace.ms": "3000", "sprawl.rebuild.grace.ms": "4000"})
+
+
+def test_a_node_that_is_drained_is_empty_in_the_end() -> None:
+    async def story(operator: Operator, cluster: SimulatedCluster) -> None:
+        await operator.set(4, "2", "sprawl.weight", "0")
+        found = await until_told(operator, lambda found: bool(of(found, "drained", "node 2")))
+        kinds = [each["kind"] for each in found if each["kind"] in ("drain-begun", "move", "drained")]
+        assert kinds[0] == "drain-begun"
+        assert kinds.count("drained") == 1
+
+    tell(story, nodes=4)
+
+
+def test_damage_and_its_repair_are_told() -> None:
+    async def story(operator: Operator, cluster: SimulatedCluster) -> None:
+        await produce(operator, 50)
+        struck = cluster.members[1]
+        struck.kill()
+        disk = struck.machine.disk
+        (path,) = (
+            f"{DIRECTORY}/{name}/00000000000000000000.log"
+            for name in disk.names.entries(DIRECTORY)
+            if name.startswith(f"{TOPIC}-0")
+        )
+        disk.corrupt(path, 100, 1)
+        struck.start()
+        found = await until_told(operator, lambda found: bool(of(found, "repaired", f"{TOPIC}-0")))
+        (damaged,) = of(found, "damaged", f"{TOPIC}-0")
+        assert damaged["broker"] == 1
+        (back,) = of(found, "repaired", f"{TOPIC}-0")
+        assert back["broker"] == 1
+
+    tell(story)
+
+
+async def produce(operator: Operator, count: int) -> None:
+    for _ in range(count):
+        records = PartitionProduceData(index=0, records=build_batch([Record(0, 0, b"k", b"v" * 1000)]))
+        topic = TopicProduceData(name=TOPIC, partition_data=[records])
+        request = ProduceRequest(acks=-1, timeout_ms=5000, topic_data=[topic])
+        client = await operator.links.to("n1")
+        answer = await client.request(request, version=9, expect=ProduceResponse)
+        assert not answer.responses[0].partition_responses[0].error_code
 
 
 @pytest.mark.parametrize("seed", range(30, 33))
