@@ -43,7 +43,7 @@ CALM: Final = 0.9
 """Of a node's capacity: up to there it has something to spare for copies."""
 NOW: Final = "now"
 """In place of a forecast: the load of the last step."""
-FULL: Final = 0.9
+FULL: Final = 0.95
 PEAK: Final = 0.999
 """The quantile of a series' past that counts as its peak."""
 MOST_DAYS: Final = 14
