@@ -61,6 +61,10 @@ class _Round:
     found_bytes: int = 0
     settled: bool = False
     """An error or a diverged epoch was found: the client must hear of it at once."""
+    fetches_cold: bool = False
+    """Something is read from the cloud tier."""
+    waited_in_vain: bool = False
+    """The cloud tier did not answer in time."""
     answers: list[tuple[Wanted, PartitionData]] = field(default_factory=list)
 
 
@@ -173,7 +177,7 @@ class FetchHandlers:
         for wanted in plan.wanted:
             answer = PartitionData(partition_index=wanted.index, records=_NO_RECORDS)
             try:
-                await self._read(context, request, wanted, answer, found, replica)
+                await self._read(context, request, plan, wanted, answer, found, replica)
             except ApiError as error:
                 found.settled = True
                 answer.error_code = int(error.code)
@@ -185,6 +189,7 @@ class FetchHandlers:
         self,
         context: RequestContext,
         request: FetchRequest,
+        plan: FetchPlan,
         wanted: Wanted,
         answer: PartitionData,
         found: _Round,
@@ -239,12 +244,27 @@ class FetchHandlers:
             return
         read = partition.read_now(wanted.offset, room, until, minimum_one)
         if read is None:
+            cold = partition.is_cold(wanted.offset)
+            if cold and found.waited_in_vain:
+                return  # one such wait is enough; what is on its way is asked for again
+            if cold and not found.fetches_cold:
+                found.fetches_cold = True
+                self._expect(context, plan)
             read = await partition.read(wanted.offset, room, until, minimum_one)
+            found.waited_in_vain = found.waited_in_vain or (cold and not read.size)
         answer.records = _as_one(read)
         found.found_bytes += read.size
         found.room -= read.size
         if replica is not None and self._throttle is not None:
             self._throttle.gave(partition, replica.node_id, read.size)
+
+    def _expect(self, context: RequestContext, plan: FetchPlan) -> None:
+        """All that is wanted from the cloud tier is fetched at once, not one partition after the other."""
+        for wanted in plan.wanted:
+            try:
+                self._partition(context, wanted, None).expect(wanted.offset, wanted.max_bytes)
+            except ApiError:
+                continue  # the round comes to it
 
     def _partition(self, context: RequestContext, wanted: Wanted, replica: _Replica | None) -> Partition:
         """Raises `ApiError`."""

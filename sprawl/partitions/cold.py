@@ -39,6 +39,10 @@ class ColdRecords(Protocol):
         """As `Log.read`. No records where they did not come in time: they are on their way, to be asked for again."""
         ...
 
+    def expect(self, offset: int, max_bytes: int) -> None:
+        """That read will come soon: what it needs is fetched."""
+        ...
+
     async def first_at_or_after(self, timestamp: int, from_offset: int) -> Located | None: ...
 
     async def newest(self, from_offset: int) -> Located | None:

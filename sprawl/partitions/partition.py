@@ -265,18 +265,18 @@ class Partition:
     def read_now(self, offset: int, max_bytes: int, until: int, minimum_one: bool) -> LogRead | None:
         """What can be read without asking the disk, or the tier; None if they must be asked. Raises `ApiError`."""
         self._refuse_if_closed()
-        if self._is_cold(offset):
+        if self.is_cold(offset):
             return None
         return self.log.read_now(offset, max_bytes, until, minimum_one)
 
     async def read(self, offset: int, max_bytes: int, until: int, minimum_one: bool) -> LogRead:
         self._refuse_if_closed()
         while True:
-            if not self._is_cold(offset):
+            if not self.is_cold(offset):
                 try:
                     return await self.log.read(offset, max_bytes, until, minimum_one)
                 except ApiError:
-                    if not self._is_cold(offset):
+                    if not self.is_cold(offset):
                         raise  # otherwise: it left the disk meanwhile
             assert self.cold is not None, "what is cold is in a tier"
             read = await self.cold.read(offset, max_bytes, until, minimum_one)
@@ -287,7 +287,7 @@ class Partition:
     async def offset_for_timestamp(self, timestamp: int) -> tuple[int, int, int] | None:
         """Offset, timestamp, leader epoch of the first record that is as new as `timestamp`. Raises `ApiError`."""
         start = self.log.log_start_offset
-        if self._is_cold(start):
+        if self.is_cold(start):
             assert self.cold is not None, "what is cold is in a tier"
             found = await self.cold.first_at_or_after(timestamp, start)
             if found is not None:
@@ -297,16 +297,22 @@ class Partition:
     async def max_timestamp_offset(self) -> tuple[int, int, int] | None:
         """The same, of the first of the records with the largest timestamp."""
         start, here = self.log.log_start_offset, await self.log.max_timestamp_offset()
-        if self._is_cold(start):
+        if self.is_cold(start):
             assert self.cold is not None, "what is cold is in a tier"
             found = await self.cold.newest(start)
             if found is not None and (here is None or found.timestamp >= here[1]):
                 return found.offset, found.timestamp, found.leader_epoch
         return here
 
-    def _is_cold(self, offset: int) -> bool:
+    def is_cold(self, offset: int) -> bool:
         """Whether a record has left the disk."""
         return self.cold is not None and self.log.log_start_offset <= offset < self.log.local_start_offset
+
+    def expect(self, offset: int, max_bytes: int) -> None:
+        """What is read there soon may be fetched from the tier already."""
+        if self.is_cold(offset):
+            assert self.cold is not None, "what is cold is in a tier"
+            self.cold.expect(offset, max_bytes)
 
     def wait_for_records(self, waiter: FetchWait) -> None:
         self._awaiting_records[waiter] = None

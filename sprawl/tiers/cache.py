@@ -46,6 +46,9 @@ class ChunkCache:
 
         await self._runtime.in_thread(clear)
 
+    def holds(self, name: Name) -> bool:
+        return name in self._memory or name in self._disk
+
     def get_now(self, name: Name) -> bytes | None:
         """From memory."""
         found = self._memory.get(name)

@@ -89,9 +89,9 @@ class Fetching:
     # -- chunks ---------------------------------------------------------------------------------------------
 
     def has(self, segment: TierSegment, number: int) -> bool:
-        """Whether it is in memory, or on its way."""
+        """Whether it is here, or on its way."""
         name = (segment.id, number)
-        return name in self._coming or self._cache.get_now(name) is not None
+        return name in self._coming or self._cache.holds(name)
 
     async def chunk(self, key: Key, manifest: Manifest, number: int, ahead: int = 0) -> bytes:
         """And, if it must be fetched, `ahead` more behind it in the same request. Raises `StoreError`."""

@@ -98,6 +98,16 @@ class TieredRecords:
         self._readers.stopped(self._key, found.next_offset)
         return found
 
+    def expect(self, offset: int, max_bytes: int) -> None:
+        entry = self._catalogs[self._key].at_or_after(offset)
+        if entry is None:
+            return
+        manifest = self._fetching.manifest_now(self._key, entry.segment)
+        if manifest is not None:
+            number, count = manifest.chunk_of(offset), 1 + min(max_bytes // manifest.chunk_bytes, _AHEAD - 1)
+            if not self._fetching.has(entry.segment, number):
+                self._fetching.ahead(self._key, manifest, number, count)
+
     async def _read(self, entry: Entry, offset: int, max_bytes: int, until: int, reads_on: bool) -> LogRead:
         """The first batch comes whatever its size."""
         manifest = await self._fetching.manifest(self._key, entry.segment)

@@ -6,6 +6,7 @@ import asyncio
 
 from sprawl.tiers.catalog import SegmentState
 from sprawl.tiers.segments import ROOT
+from sprawl_protocol.errors import ErrorCode
 from sprawl_protocol.messages import (
     OffsetForLeaderEpochRequest,
     OffsetForLeaderEpochResponse,
@@ -189,3 +190,63 @@ def test_objects_that_no_record_speaks_of_are_swept() -> None:
         assert world.states() <= {SegmentState.COPY_FINISHED, SegmentState.COPY_STARTED}
 
     tell(8, story)
+
+
+def test_records_can_be_deleted_across_the_seam() -> None:
+    async def story(world: TieredWorld) -> None:
+        await world.start()
+        world.produce()
+        await world.acknowledged(300)
+        await world.stop_producing()
+        await world.settled()
+        leader = world.leader
+        assert leader is not None
+        third = world.catalog().chain[2].segment
+        cut = third.base_offset + 3
+        assert await world.delete_records(cut) == cut
+        assert (await world.list_offset(-2)).offset == cut
+        found, error = await world.read_from(cut - 1, cut)
+        assert (found, error) == ([], ErrorCode.OFFSET_OUT_OF_RANGE)
+        found, _ = await world.read_from(cut, leader.high_watermark)
+        assert [offset for offset, _ in found] == list(range(cut, leader.high_watermark))
+        await world.until(lambda: world.catalog().start_offset == third.base_offset and not world.doomed())
+        world.check_bucket()
+        world.cluster.members[1].restart()
+        await world.until(lambda: world.leader is not None and world.leader.established)
+        assert (await world.list_offset(-2)).offset == cut
+
+    tell(10, story)
+
+
+def test_copying_can_be_stopped_while_reading_goes_on() -> None:
+    async def story(world: TieredWorld) -> None:
+        await world.start()
+        world.produce()
+        await world.acknowledged(200)
+        await world.until(world.left_disk)
+        await world.operator.set(TOPIC_KIND, TOPIC, "remote.log.copy.disable", "true")
+        await asyncio.sleep(2)
+        end = world.tier_end()
+        await world.acknowledged(len(world.seen.acknowledged) + 200)
+        assert world.tier_end() == end
+        await world.operator.set(TOPIC_KIND, TOPIC, "remote.log.copy.disable", "false")
+        await world.until(lambda: world.tier_end() > end + 100)
+        await world.stop_producing()
+        await world.read_back()
+
+    tell(11, story)
+
+
+def test_followers_keep_no_more_than_leaders_and_may_be_read() -> None:
+    async def story(world: TieredWorld) -> None:
+        await world.start(3)
+        world.produce()
+        await world.acknowledged(300)
+        await world.stop_producing()
+        await world.settled()
+        await world.until(lambda: all(each.log.local_start_offset > 100 for each in world.replicas().values()))
+        follower = next(id_ for id_, each in world.replicas().items() if not each.leading)
+        assert (await world.fetch_at(f"n{follower}", 0))[0] == (0, 0)
+        assert all(each.log.log_start_offset == 0 for each in world.replicas().values())
+
+    tell(12, story, nodes=3)

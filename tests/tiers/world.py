@@ -25,6 +25,10 @@ from sprawl_protocol.messages import (
     CreatableTopicConfig,
     CreateTopicsRequest,
     CreateTopicsResponse,
+    DeleteRecordsPartition,
+    DeleteRecordsRequest,
+    DeleteRecordsResponse,
+    DeleteRecordsTopic,
     DeleteTopicsRequest,
     DeleteTopicsResponse,
     DeleteTopicState,
@@ -125,11 +129,36 @@ class TieredWorld:
         return found
 
     async def list_offset(self, timestamp: int) -> ListOffsetsPartitionResponse:
-        leader = (await self.operator.links.leaders(TOPIC))[0]
         asked = ListOffsetsPartition(partition_index=0, timestamp=timestamp, current_leader_epoch=-1)
         request = ListOffsetsRequest(replica_id=-1, topics=[ListOffsetsTopic(name=TOPIC, partitions=[asked])])
-        answer = await (await self.operator.links.to(leader)).request(request, expect=ListOffsetsResponse)
-        return answer.topics[0].partitions[0]
+        while True:
+            try:
+                client = await self.operator.links.to((await self.operator.links.leaders(TOPIC))[0])
+                found = (await client.request(request, expect=ListOffsetsResponse)).topics[0].partitions[0]
+            except (ClientError, KeyError):
+                await asyncio.sleep(0.1)
+                continue
+            if found.error_code == 0:
+                return found
+            await asyncio.sleep(0.1)
+
+    async def delete_records(self, before: int) -> int:
+        part = DeleteRecordsPartition(partition_index=0, offset=before)
+        request = DeleteRecordsRequest(topics=[DeleteRecordsTopic(name=TOPIC, partitions=[part])], timeout_ms=2000)
+        client = await self.operator.links.to((await self.operator.links.leaders(TOPIC))[0])
+        result = (await client.request(request, expect=DeleteRecordsResponse)).topics[0].partitions[0]
+        assert result.error_code == 0
+        return result.low_watermark
+
+    async def fetch_at(self, name: str, offset: int) -> list[tuple[int, int]]:
+        """From that node, leader or not."""
+        wanted = FetchPartition(partition=0, fetch_offset=offset, partition_max_bytes=1 << 20)
+        request = FetchRequest(max_wait_ms=500, min_bytes=1, topics=[FetchTopic(topic=TOPIC, partitions=[wanted])])
+        answer = await (await self.operator.links.to(name)).request(request, version=12, expect=FetchResponse)
+        data = answer.responses[0].partitions[0]
+        assert data.error_code == 0
+        records = bytes(data.records or b"")
+        return [(r.offset, int(bytes(r.value or b""))) for at, _ in headers(records) for r in records_of(records, at)]
 
     # -- looking inside -------------------------------------------------------------------------------------
 
