@@ -1,12 +1,13 @@
 """The HTTP side of a node: the watch over it, and the API behind its status pages.
 
-In: the node's parts, once they are built. Out: a service for the status server; metrics and alerts. Where neither a
-status page nor a webhook is wanted there is none of it. Nothing is decided here.
+In: the node's parts, once they are built. Out: a service for the status server; metrics and alerts. Where no status
+page, no webhook and no OpenTelemetry is wanted there is none of it. Nothing is decided here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from sprawl import __version__
@@ -23,6 +24,7 @@ from sprawl.config.broker import BrokerConfig
 from sprawl.config.errors import ConfigError
 from sprawl.doors import Doors
 from sprawl.handlers.context import Handler
+from sprawl.monitoring.otel import OtelExport, wanted
 from sprawl.monitoring.watch import Watch
 from sprawl.node import Node
 from sprawl.observability.webhook import Webhook
@@ -30,6 +32,8 @@ from sprawl.parts import Parts
 from sprawl.runtime import Runtime
 from sprawl.security.access import AllowAll
 from sprawl_protocol.api import ApiKey
+
+log = logging.getLogger(__name__)
 
 _LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 
@@ -42,22 +46,28 @@ class HttpSide:
         runtime: Runtime,
         cpu_seconds: Callable[[], float | None],
         loop_lag: Callable[[], float | None],
+        environment: Mapping[str, str],
     ) -> None:
+        """`environment`: OpenTelemetry is set by its own variables."""
         self._config = config
         self._runtime = runtime
+        self._node = node
+        self._environment = environment if wanted(environment) else {}
         self._operations: list[Operation] = []
         self._watch = Watch(node.metrics, runtime, cpu_seconds, loop_lag)
         self._watch.gossip = lambda: () if node.membership is None else node.membership.members()
         self.service: ApiService | None = None
         if config.http is not None:
             self.service = ApiService(__version__, local=config.http.host in _LOOPBACK)
-        if self.service is not None or config.sprawl_alerts_webhook_url:
+        if self.service is not None or config.sprawl_alerts_webhook_url or self._environment:
             node.when_built = self._built
 
     def start(self) -> None:
         """Once clients are served. Raises `ConfigError`."""
         if self._config.sprawl_alerts_webhook_url:
             self._watch.webhook = _webhook(self._config, self._runtime)
+        if self._environment:
+            self._watch.otel = _otel(self._node, self._config, self._runtime, self._environment)
         if self.service is not None:
             self.service.offer(self._operations)
         self._watch.start()
@@ -87,6 +97,14 @@ def operations_of(
         *Groups(asking, topics, seconds).operations(),
         *Alerting(lambda: watch.alerts.firing, runtime.clock.monotonic, AllowAll()).operations(),
     ]
+
+
+def _otel(node: Node, config: BrokerConfig, runtime: Runtime, environment: Mapping[str, str]) -> OtelExport | None:
+    try:
+        return OtelExport(node.metrics, runtime, config.id, environment)
+    except ImportError as problem:
+        log.warning("OTEL_* variables ask for OpenTelemetry: pip install 'sprawl-broker[otel]' (%s)", problem)
+        return None
 
 
 def _webhook(config: BrokerConfig, runtime: Runtime) -> Webhook:

@@ -252,7 +252,7 @@ def _service_manager(running: _Running, *, supervised: bool) -> ServiceManager:
 def _http_side(node: Node, config: BrokerConfig, runtime: Runtime, vitals: Vitals) -> HttpSide:
     from sprawl.http_side import HttpSide
 
-    return HttpSide(node, config, runtime, cpu_seconds, vitals.lag_of_late)
+    return HttpSide(node, config, runtime, cpu_seconds, vitals.lag_of_late, os.environ)
 
 
 async def _serve_pages(

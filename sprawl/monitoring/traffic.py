@@ -3,7 +3,7 @@
 In: handlers, which `count` puts counting ones before; partitions, which count themselves what was appended to them.
 Out: plain numbers, read when somebody asks for the metrics. A request is counted on the node that the client is
 connected to, also where another node answers it; records that come in are counted by the leader they come to, as in
-Kafka. What followers fetch is counted apart. How long an answer takes is measured on one request of sixteen.
+Kafka. What followers fetch is counted apart. How long an answer takes is measured on one request of thirty-two.
 
 The hot path pays for a call and an addition per request, and for three additions per partition of a Produce request:
 docs/monitoring.md has what that is.
@@ -24,7 +24,7 @@ from sprawl_protocol.api import ApiKey
 from sprawl_protocol.errors import ApiError
 from sprawl_protocol.message import Response
 
-SAMPLED: Final = 16
+SAMPLED: Final = 32
 """One request in so many is timed."""
 
 

@@ -30,6 +30,7 @@ from sprawl_protocol.messages import ListOffsetsRequest, ListOffsetsResponse
 
 if TYPE_CHECKING:
     from sprawl.doors import Doors
+    from sprawl.monitoring.otel import OtelExport
     from sprawl.parts import Parts
 
 log = logging.getLogger(__name__)
@@ -54,6 +55,7 @@ class Watch:
         self._loop_lag = loop_lag
         self.alerts = Alerts(built_in())
         self.webhook: Webhook | None = None
+        self.otel: OtelExport | None = None
         self.gossip: Callable[[], Iterable[tuple[Member, State]]] = tuple
         """Whom gossip knows."""
         self._parts: Parts | None = None
@@ -82,6 +84,8 @@ class Watch:
             self._tasks.append(asyncio.create_task(self._run(), name="watch"))
             if self.webhook is not None:
                 self._tasks.append(asyncio.create_task(self.webhook.run(), name="alert webhook"))
+            if self.otel is not None:
+                self._tasks.append(asyncio.create_task(self.otel.run(), name="metrics by OpenTelemetry"))
 
     async def stop(self) -> None:
         for task in self._tasks:
