@@ -36,6 +36,7 @@ from sprawl.tiers.catalogs import Catalogs
 from sprawl.tiers.collector import Collector
 from sprawl.tiers.counters import TierCounters
 from sprawl.tiers.fetching import Fetching
+from sprawl.tiers.lineage import divergence
 from sprawl.tiers.reading import Patience, Readers, TieredRecords
 from sprawl.tiers.steward import Surroundings
 from sprawl.tiers.stewards import Stewards
@@ -102,7 +103,13 @@ class Tiering:
         return 0 if self._cache is None else self._cache.disk_bytes
 
     def tiered_until(self, log: Log) -> int:
-        return self.catalogs[(log.topic_id, log.partition)].end_offset
+        """As far as it is the same there as here."""
+        catalog = self.catalogs[(log.topic_id, log.partition)]
+        end = catalog.end_offset
+        if end < 0:
+            return end
+        split = divergence(catalog.epochs(), end, log.epochs.entries, log.local_start_offset, log.log_end_offset)
+        return end if split is None else split
 
     async def run(self) -> None:
         """Ends with the node."""

@@ -4,7 +4,8 @@ In: the partition, and what the tier holds of it. Out: records and objects. A ro
 pause that grows; nothing waits for it but the disk's own retention. In the order of a round:
 
 1. Once in a leader epoch the partition is claimed: after that, no former leader can publish (`catalog.py`). Where an
-   unclean election made the log go another way than what was uploaded, the tier's part is cut.
+   unclean election made the log go another way than what was uploaded, the tier's part is cut, if the topic allows
+   such elections; otherwise nothing is touched until an operator has decided.
 2. The log's start follows the tier's, where the log begins in the tier.
 3. What is past retention, or below the log's start, begins to be deleted: so does what somebody started to upload and
    did not finish. Objects go after the grace time, then the records end.
@@ -39,12 +40,25 @@ log = logging.getLogger(__name__)
 
 _LEAST_PAUSE: Final = 0.5
 _MOST_PAUSE: Final = 60.0
-TROUBLE: Final = (StoreError, ApiError, ClientError, TimeoutError, OSError, ValueError, BadSegment)
-"""What may go wrong in a round and be better the next time."""
 
 
 class Superseded(Exception):
     """Another leads by now."""
+
+
+class Disputed(Exception):
+    """The tier has committed records that the leader lacks: nobody but an operator gives them up."""
+
+    def __init__(self, partition: Partition, split: int, end: int) -> None:
+        super().__init__(
+            f"the tier has other records than this leader from offset {split} to {end}: nothing is uploaded or "
+            f"deleted. Bring back a replica of {partition} that has them; or set unclean.leader.election.enable=true "
+            "on the topic, and they are given up"
+        )
+
+
+TROUBLE: Final = (StoreError, ApiError, ClientError, TimeoutError, OSError, ValueError, BadSegment, Disputed)
+"""What may go wrong in a round and be better the next time."""
 
 
 @dataclass(slots=True)
@@ -143,6 +157,8 @@ class Steward:
             catalog.epochs(), catalog.end_offset, here.epochs.entries, here.local_start_offset, here.log_end_offset
         )
         if split is not None:
+            if not self.partition.config.unclean_leader_election_enable:
+                raise Disputed(self.partition, split, catalog.end_offset)
             log.error("%s: what the tier has from offset %d on is not the leader's: cut off", self.partition, split)
             await self._write(epoch, RecordKind.CUT, offset=split)
         here.epochs.precede(catalog.epochs())
