@@ -212,7 +212,7 @@ def create_topic(address: str, name: str, partitions: int = PARTITIONS, config: 
     """By librdkafka; returns once every replica is there."""
     wanted = ConfluentNewTopic(name, num_partitions=partitions, replication_factor=REPLICAS, config=config or {})
     admin = AdminClient({"bootstrap.servers": address, "log_level": 2})
-    admin.create_topics([wanted], request_timeout=20)[name].result(20)
+    admin.create_topics([wanted], request_timeout=60)[name].result(70)
 
 
 def program(command: list[str], scenarios: Iterable[tuple[str, ...]]) -> Journey:

@@ -28,6 +28,7 @@ class Load:
         """By partition, in the order of the answers."""
         self.last: dict[int, float] = {}
         """When the last answer came for each partition."""
+        self._moments: dict[int, list[float]] = defaultdict(list)
         self._address = address
         self._pause = pause
         self._stop = threading.Event()
@@ -55,6 +56,10 @@ class Load:
             lambda: all(self.last.get(each, 0.0) > asked for each in partitions),
             seconds,
         )
+
+    def first_after(self, partition: int, moment: float) -> float:
+        """When the first answer for a partition came after a moment."""
+        return next(each for each in self._moments[partition] if each > moment)
 
     def check(self, witness: Witness | None = None) -> int:
         """Read everything and compare; returns how many records there are."""
@@ -97,6 +102,7 @@ class Load:
             assert partition is not None
             self.acknowledged[partition].append(number)
             self.last[partition] = time.monotonic()
+            self._moments[partition].append(self.last[partition])
 
         return answered
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from compat_tests.cluster.nodes import HOST, SETTINGS, SPRAWL
+from compat_tests.cluster.nodes import HOST, SETTINGS, SPRAWL, START_SECONDS
 from compat_tests.waiting import until
 
 _STOP_SECONDS = 60.0
@@ -70,7 +70,7 @@ class Machine:
         with self._log.open("wb") as log:
             self._parent = subprocess.Popen(self._command, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
         try:
-            until("all nodes to be ready", lambda: self.said().count("ready in") >= self.count, 60)
+            until("all nodes to be ready", lambda: self.said().count("ready in") >= self.count, START_SECONDS)
         except BaseException as problem:
             problem.add_note(self.said())
             self.__exit__(None, None, None)

@@ -21,6 +21,7 @@ from sprawl.testing.ports import ReservedPort
 from tools.bench.sprawl_server import SprawlServer
 
 HOST = "127.0.0.1"
+START_SECONDS = 90.0
 SPRAWL = Path(sys.executable).with_name("sprawl")
 #: Small and quick; the rest as it ships.
 SETTINGS = {"group.initial.rebalance.delay.ms": "0", "offsets.topic.num.partitions": "8"}
@@ -34,6 +35,13 @@ class Node(SprawlServer):
         self._kafka, self._http = ReservedPort(HOST), ReservedPort(HOST)
         super().__init__(directory, port=self._kafka.number, settings={"node.id": str(number), **settings})
         self.http_port = self._http.number
+        self.seeds = ""
+
+    def command(self) -> list[str]:
+        return [*super().command(), "--seeds", self.seeds]
+
+    def wait_ready(self, seconds: float = START_SECONDS) -> None:
+        super().wait_ready(seconds)
 
     def format(self, cluster_id: str, secret: Path) -> None:
         sprawl("format", "-d", self.data_directory, "--node-id", self.number, "--cluster-id", cluster_id,
@@ -143,8 +151,8 @@ class Cluster:
         self.stop()
 
     def _settle(self, node: Node) -> None:
-        seeds = ",".join(each.bootstrap for each in self.nodes if each is not node)
-        node.settings = {**self._settings, "sprawl.seeds": seeds, **node.settings}
+        node.seeds = ",".join(each.bootstrap for each in self.nodes if each is not node)
+        node.settings = {**self._settings, **node.settings}
 
 
 def sprawl(*arguments: object) -> str:
