@@ -24,6 +24,11 @@ DIRECTORY = "/data"
 CLUSTER_ID = "c2ltdWxhdGVkLWNsdXN0ZQ"
 
 
+def rack_of(number: int) -> str:
+    """Nodes and clients are in three racks, by turns."""
+    return f"rack-{number % 3}"
+
+
 class OpenNode(Node):
     """A node whose insides can be looked at."""
 
@@ -101,8 +106,11 @@ class Member:
 
 
 class SimulatedCluster:
-    def __init__(self, world: Simulation, nodes: int, settings: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, world: Simulation, nodes: int, settings: Mapping[str, str] | None = None, *, racks: bool = False
+    ) -> None:
         self.world = world
+        self._racks = racks
         self._secret = new_secret(world.driver.runtime)
         self._settings = settings or {}
         self.members: dict[int, Member] = {}
@@ -115,6 +123,7 @@ class SimulatedCluster:
             "node.id": str(node_id),
             "listeners": f"PLAINTEXT://n{node_id}:{PORT}",
             "log.dirs": DIRECTORY,
+            **({"broker.rack": rack_of(node_id)} if self._racks else {}),
             "sprawl.insecure": "true",
             "sprawl.seeds": ",".join(others),
             "offsets.topic.num.partitions": "3",

@@ -37,15 +37,28 @@ from tools.simulate.clients import Links
 
 _PAUSE: Final = 0.1
 _MAX_WAIT_MS: Final = 1000
+_HOME: Final = 0.05
+"""Of the polls of a follower: the reader asks the leader next, as clients do when their metadata have grown old."""
 
 
 class Reader:
     """Tails one partition from its beginning; now and then it begins again."""
 
     def __init__(
-        self, runtime: SimulatedRuntime, links: Links, topic: str, partition: int, ledger: Ledger, pause: float
+        self,
+        runtime: SimulatedRuntime,
+        links: Links,
+        topic: str,
+        partition: int,
+        ledger: Ledger,
+        pause: float,
+        rack: str,
     ) -> None:
-        """`pause`: seconds from one poll to the next; 0: it waits at the leader for what comes."""
+        """`pause`: seconds from one poll to the next; 0: it waits at the leader for what comes. `rack`: where it is; it
+        goes where the leader sends it (KIP-392)."""
+        self._rack = rack
+        self._near = ""
+        self.sent_elsewhere = 0
         self._runtime = runtime
         self._wait = pause
         self._links = links
@@ -63,7 +76,7 @@ class Reader:
             try:
                 await self._step()
             except (ClientError, OSError):
-                self._leader = ""
+                self._leader = self._near = ""
                 await asyncio.sleep(_PAUSE)
             if self._wait and self._leader:
                 await asyncio.sleep(self._wait * (0.5 + self._runtime.rng.random()))
@@ -75,7 +88,8 @@ class Reader:
                 await asyncio.sleep(_PAUSE)
                 return
             self._leader, self._epoch = name, epoch
-        client = await self._links.to(self._leader)
+        asked = self._near or self._leader
+        client = await self._links.to(asked)
         wanted = FetchPartition(
             partition=self._partition,
             current_leader_epoch=self._epoch,
@@ -86,14 +100,19 @@ class Reader:
             max_wait_ms=0 if self._wait else _MAX_WAIT_MS,
             min_bytes=1,
             topics=[FetchTopic(topic=self._topic, partitions=[wanted])],
+            rack_id=self._rack,
         )
         answer = await client.request(request, version=12, expect=FetchResponse)
         if answer.error_code:
-            self._leader = ""
+            self._leader = self._near = ""
             await asyncio.sleep(_PAUSE)
             return
         data = answer.responses[0].partitions[0]
         error = ErrorCode(data.error_code)
+        if self._near and (error is not ErrorCode.NONE or self._runtime.rng.random() < _HOME):
+            self._near = ""  # whatever a follower does not know, the leader does
+            if error is not ErrorCode.NONE:
+                return
         if error is ErrorCode.OFFSET_OUT_OF_RANGE:
             raise HistoryError(
                 f"{self._ledger.name}: node {self._leader} says that offset {self.position}, up to which all was read, "
@@ -102,6 +121,10 @@ class Reader:
         if error is not ErrorCode.NONE:
             self._leader = ""
             await asyncio.sleep(_PAUSE)
+            return
+        if data.preferred_read_replica >= 0:
+            self._near = f"n{data.preferred_read_replica}"
+            self.sent_elsewhere += 1
             return
         self._take(bytes(data.records or b""))
         if self.position and self._runtime.rng.random() < 0.01:

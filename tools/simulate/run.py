@@ -21,11 +21,12 @@ from dataclasses import dataclass, field
 from time import process_time
 from typing import Any, Final
 
+from sprawl.config.broker import ReplicaSelector
 from sprawl.runtime.simulated import Simulation
 from tools.history.judge import judge
 from tools.history.ledger import HistoryError, Ledger
 from tools.simulate.clients import Links, Producer, Seen, create, last_reading, read_whole
-from tools.simulate.cluster import SimulatedCluster
+from tools.simulate.cluster import SimulatedCluster, rack_of
 from tools.simulate.consumers import Committer, Reader
 from tools.simulate.faults import Fault, Kind, Nemesis, schedule
 from tools.simulate.invariants import Invariants
@@ -73,6 +74,8 @@ class Outcome:
     read: int = 0
     commits: int = 0
     compared: int = 0
+    sent_elsewhere: int = 0
+    """How often a reader was sent to a follower."""
 
 
 def plan(
@@ -101,6 +104,7 @@ def plan(
         "log.retention.check.interval.ms": "5000",
         "log.message.timestamp.after.max.ms": str(10**12),  # clocks jump far
         "min.insync.replicas": "2",  # with 1, the loss of a single disk may be the loss of what was acknowledged
+        "replica.selector.class": rng.choice([ReplicaSelector.LEADER.value, ReplicaSelector.RACK_AWARE.value]),
     } | drawn.settings(rng)
     allowed = list(Kind) if kinds is None else sorted(kinds, key=lambda kind: kind.value)
     chosen = [kind for kind in allowed if rng.random() > _QUIET_KINDS] or allowed
@@ -140,7 +144,7 @@ class _Course:
         self._plan = plan
         self._outcome = outcome
         self._runtime = world.driver.runtime
-        self._cluster = SimulatedCluster(world, plan.nodes, plan.settings)
+        self._cluster = SimulatedCluster(world, plan.nodes, plan.settings, racks=True)
         self._invariants = Invariants(self._cluster)
         self._nemesis = Nemesis(world, self._cluster, lambda: not self._invariants.ailing(), self._invariants.leaders)
         self._names = [member.name for member in self._cluster.members.values()]
@@ -154,7 +158,13 @@ class _Course:
         ]
         self._readers = [
             Reader(
-                self._runtime, Links(self._runtime, self._names), TOPIC, index, self._ledgers[index], plan.pace.polls
+                self._runtime,
+                Links(self._runtime, self._names),
+                TOPIC,
+                index,
+                self._ledgers[index],
+                plan.pace.polls,
+                rack_of(index),
             )
             for index in indexes
         ]
@@ -188,6 +198,7 @@ class _Course:
         finally:
             self._outcome.fired = self._nemesis.fired
             self._outcome.acknowledged = sum(len(seen.acknowledged) for seen in self._seen)
+            self._outcome.sent_elsewhere = sum(reader.sent_elsewhere for reader in self._readers)
             self._outcome.read = sum(len(ledger.values) for ledger in self._ledgers)
             self._outcome.commits = sum(committer.acknowledged + 1 for committer in self._committers)
             for task in tasks:
