@@ -53,6 +53,10 @@ class TierMetrics:
         ):
             registry.table(Gauge.KIND, name, text, labels, rows)
 
+    def lag_bytes(self) -> int:
+        """Of all partitions led here."""
+        return int(sum(size for _, size in self._lag_bytes()))
+
     def _tiered(self) -> list[Partition]:
         return [each for each in self._partitions() if each.leading and each.config.remote_storage_enable]
 

@@ -74,6 +74,7 @@ class Watch:
         self.lag = GroupLag(
             registry, parts.groups.coordinator, parts.partitions.find, parts.image, self._ask, clock.monotonic
         )
+        self.tiers: TierMetrics | None = None
         if parts.tiering is not None:
             self.tiers = TierMetrics(registry, parts.tiering, lambda: parts.partitions)
         self._of_the_node(parts, doors)
@@ -124,6 +125,7 @@ class Watch:
             free_bytes=self.free_bytes(),
             loop_lag=self._loop_lag(),
             lag_seconds=behind,
+            tier_lag=None if self.tiers is None else self.tiers.lag_bytes(),
         )
 
     async def _run(self) -> None:

@@ -37,6 +37,8 @@ class Readings:
     """Seconds, the worst since the last readings."""
     lag_seconds: Mapping[tuple[str, str], float] = field(default_factory=dict)
     """By group and topic, the worst of its partitions."""
+    tier_lag: int | None = None
+    """Bytes of closed segments that are not in the cloud tier yet."""
 
 
 @dataclass(frozen=True, slots=True)

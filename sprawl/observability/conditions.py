@@ -95,6 +95,19 @@ class LagGrowing:
                 )
 
 
+class TierLagging:
+    """There is something to copy to the cloud tier, and it does not become less."""
+
+    def __init__(self) -> None:
+        self._before: int | None = None
+
+    def holds(self, readings: Readings) -> Iterator[Holding]:
+        lag = readings.tier_lag
+        before, self._before = self._before, lag
+        if lag and before is not None and lag >= before:
+            yield Holding(NODE, lag, f"{lag} bytes wait to be copied to the cloud tier, and do not become fewer")
+
+
 def built_in() -> list[Rule]:
     """Fresh ones: some conditions remember."""
     return [
@@ -131,6 +144,7 @@ def built_in() -> list[Rule]:
         Rule("SprawlQuorumAtRisk", Severity.WARNING, 60.0, QuorumAtRisk()),
         Rule("SprawlDiskFilling", Severity.WARNING, 600.0, DiskFilling(3.0)),
         Rule("SprawlLoopLate", Severity.WARNING, 60.0, LoopLate(0.25)),
+        Rule("SprawlTierLagging", Severity.WARNING, 900.0, TierLagging()),
         Rule("SprawlLagGrowing", Severity.WARNING, 300.0, LagGrowing(60.0)),
     ]
 

@@ -59,7 +59,8 @@ def rules() -> list[dict[str, Any]]:
 
 async def test_what_dashboards_and_rules_ask_for_is_told(tmp_path: Path) -> None:
     asked = asked_by_dashboard() | set().union(*(metrics_in(rule["expr"]) for rule in rules())) | set(STRIMZI.split())
-    async with watched(tmp_path) as world:
+    tier = {"remote_log_storage_system_enable": "true"}
+    async with watched(tmp_path, **tier) as world:
         assert sorted(asked - world.node.metrics.names) == []
         assert len(asked) > 50
 

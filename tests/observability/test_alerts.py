@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from sprawl.observability.alerts import Alerts, Change, Readings, Rule, Severity
-from sprawl.observability.conditions import DAY, DiskFilling, LagGrowing, QuorumAtRisk, built_in
+from sprawl.observability.conditions import DAY, DiskFilling, LagGrowing, QuorumAtRisk, TierLagging, built_in
 
 GIB = 1024**3
 
@@ -79,6 +79,13 @@ def test_lag_that_grows_is_told_of_by_group_and_topic() -> None:
     assert [look(at * 10.0, 100.0 + at * 10) for at in range(5)] == [[], [], [], [], [("Lag", True)]]
     assert alerts.firing[0].subject == "billing/orders"
     assert look(50.0, 120.0) == [("Lag", False)], "it catches up"
+
+
+def test_a_tier_that_is_not_caught_up_with_is_told_of() -> None:
+    alerts = Alerts([Rule("Tier", Severity.WARNING, 20.0, TierLagging())])
+    lags = [None, 0, 50, 40, 40, 45, 45, 0]
+    told = [names(alerts.look(Readings(at * 10.0, tier_lag=lag))) for at, lag in enumerate(lags)]
+    assert told == [[], [], [], [], [], [], [("Tier", True)], [("Tier", False)]]
 
 
 def test_rules_have_names_of_their_own() -> None:
