@@ -189,7 +189,8 @@ class MetadataQuorum:
         self._subscribers.append(callback)
 
     def witness(self, callback: Callable[[Step], None]) -> None:
-        """Called for every batch that is committed from now on, before the subscribers hear of all of them together."""
+        """Called for every batch that is committed from now on, before the subscribers hear of all of them together.
+        What goes wrong in it is logged, and nothing more."""
         self._witnesses.append(callback)
 
     async def until(self, holds: Callable[[MetadataImage], bool]) -> MetadataImage:
@@ -484,8 +485,12 @@ class MetadataQuorum:
             self._replica.decide(lambda raft, now: raft.resign("this node is no voter any more", now))
 
     def _tell_witnesses(self, step: Step) -> None:
+        """Who only tells of it must not stop it: the same bug would stop every node, at the same batch."""
         for callback in self._witnesses:
-            callback(step)
+            try:
+                callback(step)
+            except Exception:
+                log.exception("what was committed at offset %d could not be told", step.batch.last_offset)
 
     def _tell(self, before: MetadataImage, after: MetadataImage) -> None:
         broken = ""

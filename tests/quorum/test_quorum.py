@@ -9,6 +9,7 @@ import pytest
 
 from sprawl.quorum.batches import MetadataBatch, read_batches
 from sprawl.quorum.delta import DeltaError
+from sprawl.quorum.history import Step
 from sprawl.quorum.image import MetadataImage
 from sprawl.quorum.quorum import committed_offset
 from sprawl.quorum.records import FeatureLevelRecord, PartitionRecord, TopicRecord
@@ -168,6 +169,28 @@ def test_a_follower_of_the_image_that_fails_ends_the_node() -> None:
     with Simulation(1) as world:
         node = world.node("a")
         assert "cannot follow the metadata: lost" in world.run(run(), on=node)
+
+
+def test_a_witness_hears_of_every_batch_and_harms_nobody_by_failing() -> None:
+    seen: list[Step] = []
+
+    def broken(step: Step) -> None:
+        raise RuntimeError("lost")
+
+    async def run() -> None:
+        member = await start(node.runtime)
+        member.quorum.witness(broken)
+        member.quorum.witness(seen.append)
+        for name in ("one", "two"):
+            before = member.quorum.image
+            await member.create(name)
+            assert (seen[-1].before, seen[-1].after) == (before, member.quorum.image)
+        assert [each.batch for each in seen] == (await batches(member))[-2:]
+        await member.stop()
+
+    with Simulation(1) as world:
+        node = world.node("a")
+        world.run(run(), on=node)
 
 
 def test_nothing_is_taken_after_stop() -> None:
