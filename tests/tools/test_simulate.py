@@ -68,7 +68,7 @@ def test_a_mutant_whose_target_is_gone_says_so() -> None:
 
 
 def test_a_planted_bug_is_caught() -> None:
-    assert caught_by("no-dedup", 0, 6, seconds=12).seed is not None
+    assert caught_by("no-dedup", 0, 6, share=0.5).seed is not None
 
 
 def test_what_remains_of_a_schedule_stays_as_it_was() -> None:

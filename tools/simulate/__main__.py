@@ -190,19 +190,20 @@ def _shown(work: Sequence[Callable[[], T]], jobs: int, what: str) -> Iterator[T]
 
 
 def _mutants(first: int, seeds: int, jobs: int) -> int:
-    table = Table("planted bug", "caught by seed", "as")
-    caught = 0
     work = [partial(caught_by, mutant.name, first, seeds) for mutant in MUTANTS]
     found: dict[str, Verdict] = {}
     for verdict in _shown(work, jobs, "mutants"):
         found[verdict.mutant] = verdict
-        if verdict.seed is None:
-            console.print(f"[red]{verdict.mutant}[/] is caught by no seed", highlight=False)
+        by = "[red]no seed[/]" if verdict.seed is None else f"seed {verdict.seed}: {verdict.problem[:70]}"
+        console.print(f"{verdict.mutant} is caught by {by}", highlight=False, soft_wrap=True)
+    caught = sum(verdict.seed is not None for verdict in found.values())
+    console.print("| planted bug | caught by seed | as |\n|---|---:|---|")
     for mutant in MUTANTS:
         verdict = found[mutant.name]
-        caught += verdict.seed is not None
-        table.add_row(mutant.name, "[red]none[/]" if verdict.seed is None else str(verdict.seed), verdict.problem[:90])
-    console.print(table)
+        by = "none" if verdict.seed is None else str(verdict.seed)
+        console.print(
+            f"| {mutant.name} | {by} | {verdict.problem[:70]} |", markup=False, highlight=False, soft_wrap=True
+        )
     console.print(f"{caught} of {len(MUTANTS)} planted bugs are caught within {seeds} seeds", highlight=False)
     return 0 if caught >= _ENOUGH * len(MUTANTS) else 1
 

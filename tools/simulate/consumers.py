@@ -37,6 +37,9 @@ from tools.simulate.clients import Links
 
 _PAUSE: Final = 0.1
 _MAX_WAIT_MS: Final = 1000
+_STRANGE: Final = 0.02
+"""Of the polls: they name a leader epoch that nobody can know, and must be refused (KIP-320)."""
+_FUTURE: Final = 100_000
 _HOME: Final = 0.05
 """Of the polls of a follower: the reader asks the leader next, as clients do when their metadata have grown old."""
 
@@ -90,9 +93,10 @@ class Reader:
             self._leader, self._epoch = name, epoch
         asked = self._near or self._leader
         client = await self._links.to(asked)
+        strange = self._runtime.rng.random() < _STRANGE
         wanted = FetchPartition(
             partition=self._partition,
-            current_leader_epoch=self._epoch,
+            current_leader_epoch=self._epoch + (_FUTURE if strange else 0),
             fetch_offset=self.position,
             partition_max_bytes=1 << 18,
         )
@@ -109,6 +113,10 @@ class Reader:
             return
         data = answer.responses[0].partitions[0]
         error = ErrorCode(data.error_code)
+        if strange:
+            if error is ErrorCode.NONE:
+                raise HistoryError(f"{self._ledger.name}: {asked} answers in a leader epoch that does not exist yet")
+            return
         if self._near and (error is not ErrorCode.NONE or self._runtime.rng.random() < _HOME):
             self._near = ""  # whatever a follower does not know, the leader does
             if error is not ErrorCode.NONE:

@@ -265,7 +265,7 @@ class Invariants:
         assert image is not None, "no node has any metadata"
         for topic in image.topics.values():
             for each in topic.partitions:
-                first: dict[int, tuple[int, int]] = {}
+                first: dict[int, tuple[tuple[int, int], int]] = {}
                 for node, partition in sorted(self.partitions((topic.id, each.index)).items()):
                     if node not in each.isr:
                         continue
@@ -284,9 +284,9 @@ class Invariants:
         return compared
 
 
-async def _committed(partition: Partition) -> dict[int, int]:
-    """Base offset to checksum of every batch below the high watermark."""
-    found: dict[int, int] = {}
+async def _committed(partition: Partition) -> dict[int, tuple[int, int]]:
+    """Base offset to checksum and leader epoch of every batch below the high watermark."""
+    found: dict[int, tuple[int, int]] = {}
     offset, until = partition.log.log_start_offset, partition.high_watermark
     while offset < until:
         read = await partition.read(offset, _MOST_READ, until, True)
@@ -294,7 +294,13 @@ async def _committed(partition: Partition) -> dict[int, int]:
         if not data:
             break
         for _, header in headers(data):
-            found[header.base_offset] = header.crc
+            epoch = partition.log.epochs.epoch_of(header.base_offset)
+            if header.partition_leader_epoch != epoch:
+                raise InvariantError(
+                    f"{partition}: the batch at {header.base_offset} is of leader epoch "
+                    f"{header.partition_leader_epoch}; the log counts it to {epoch}"
+                )
+            found[header.base_offset] = (header.crc, header.partition_leader_epoch)
             offset = header.next_offset
     return found
 

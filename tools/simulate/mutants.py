@@ -12,9 +12,8 @@ from typing import Final
 from tools.simulate.planting import Mutant, planted
 from tools.simulate.run import plan, simulate
 
-_SECONDS: Final = 25.0
-"""Of faults, for each seed."""
-_PACE: Final = "dense"
+_PACES: Final = (("dense", 25.0), ("calm", 60.0))
+"""By turns, with the seconds of faults: some bugs need peace in between, as disks are wiped only while all is well."""
 
 _PARTITION: Final = "sprawl.partitions.partition:Partition"
 _INSYNC: Final = "sprawl.partitions.insync:InSync"
@@ -205,12 +204,14 @@ class Verdict:
     problem: str
 
 
-def caught_by(name: str, first: int, seeds: int, seconds: float = _SECONDS) -> Verdict:
-    """The first seed that fails once the bug is planted, and doesn't without it."""
+def caught_by(name: str, first: int, seeds: int, share: float = 1.0) -> Verdict:
+    """The first seed that fails once the bug is planted, and doesn't without it. `share`: of the usual time."""
     (mutant,) = (each for each in MUTANTS if each.name == name)
     for seed in range(first, first + seeds):
+        pace, seconds = _PACES[seed % len(_PACES)]
+        world = plan(seed, share * seconds, pace=pace)
         with planted(mutant):
-            problem = simulate(plan(seed, seconds, pace=_PACE)).problem
-        if problem and not simulate(plan(seed, seconds, pace=_PACE)).problem:
+            problem = simulate(world).problem
+        if problem and not simulate(world).problem:
             return Verdict(name, seed, problem)
     return Verdict(name, None, "")
