@@ -31,6 +31,8 @@ from tools.bench.sprawl_server import SprawlServer
 MIB = 1024 * 1024
 RECORD = 20_000
 SEGMENT = 8 * MIB
+_STARTING = 5.0
+"""Seconds in which the readers' processes start, which costs what it costs."""
 
 
 @contextmanager
@@ -145,6 +147,7 @@ def main() -> None:
         command += ["--rate", str(wanted.rate)]
         before, began = metrics(broker), time.monotonic()
         readers = [subprocess.Popen(command) for _ in range(wanted.readers)]
+        time.sleep(_STARTING)
         beside = latencies(broker.bootstrap, wanted.seconds)
         for reader in readers:
             reader.wait()
