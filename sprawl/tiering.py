@@ -163,6 +163,7 @@ class Tiering:
             self.counters,
             asyncio.Semaphore(config.sprawl_tier_uploads_max),
             config.sprawl_tier_delete_grace_ms,
+            config.log_retention_check_interval_ms / 1000,
             config.sprawl_tier_upload_timeout_ms / 1000,
         )
         return Stewards(self._partitions, around, config.remote_log_manager_task_interval_ms / 1000)

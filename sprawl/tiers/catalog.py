@@ -50,6 +50,8 @@ class Catalog:
         """The newest that has claimed, or written."""
         self._entries: dict[str, Entry] = {}
         self._chain: list[Entry] = []
+        self._open: dict[str, Entry] = {}
+        """Those that are not finished: few, whatever the tier holds."""
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -57,6 +59,16 @@ class Catalog:
     @property
     def entries(self) -> list[Entry]:
         return list(self._entries.values())
+
+    @property
+    def first(self) -> Entry | None:
+        """Of the chain."""
+        return self._chain[0] if self._chain else None
+
+    @property
+    def unfinished(self) -> list[Entry]:
+        """Copies and deletions that were started."""
+        return list(self._open.values())
 
     @property
     def chain(self) -> list[Entry]:
@@ -124,7 +136,7 @@ class Catalog:
         known = self._entries.get(segment.id)
         if known is not None:
             return None if known.state is SegmentState.COPY_STARTED else f"the segment is {known.state.value}"
-        self._entries[segment.id] = Entry(
+        self._entries[segment.id] = self._open[segment.id] = Entry(
             segment, SegmentState.COPY_STARTED, record.leader_epoch, record.time_ms, segment.end_offset
         )
         return None
@@ -146,6 +158,7 @@ class Catalog:
             return f"offsets up to {self.end_offset} are in the tier already"
         known.segment, known.state, known.since_ms = segment, SegmentState.COPY_FINISHED, record.time_ms
         self._chain.append(known)
+        del self._open[segment.id]
         return None
 
     def _delete_started(self, record: TierRecord) -> str | None:
@@ -165,7 +178,7 @@ class Catalog:
             return None
         if known.state is not SegmentState.DELETE_STARTED:
             return f"the segment is {known.state.value}"
-        del self._entries[record.subject]
+        del self._entries[record.subject], self._open[record.subject]
         return None
 
     def _cut(self, record: TierRecord) -> str | None:
@@ -176,6 +189,7 @@ class Catalog:
         return None
 
     def _doom(self, entry: Entry, record: TierRecord) -> None:
+        self._open[entry.segment.id] = entry
         entry.state = SegmentState.DELETE_STARTED
         entry.leader_epoch = record.leader_epoch
         entry.since_ms = record.time_ms

@@ -31,7 +31,7 @@ R = TypeVar("R")
 
 _READERS: Final = 1024
 """So many places are remembered at which a read ended."""
-_AHEAD: Final = 8
+_AHEAD: Final = 4
 """Chunks that are fetched by one request for somebody who reads on."""
 
 

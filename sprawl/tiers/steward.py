@@ -15,6 +15,7 @@ pause that grows; nothing waits for it but the disk's own retention. In the orde
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 from dataclasses import dataclass
 from typing import Final
@@ -74,6 +75,8 @@ class Surroundings:
     slots: asyncio.Semaphore
     """How many segments are uploaded at once."""
     grace_ms: int
+    retention_seconds: float
+    """How often it is asked what is past retention."""
     upload_seconds: float
     """The longest an upload may take: what is left of one after that is nobody's."""
 
@@ -86,6 +89,7 @@ class Steward:
         self._claimed = -1
         self._failures = 0
         self._not_before = 0.0
+        self._next_retention = 0.0
 
     @property
     def _catalog(self) -> Catalog:
@@ -93,7 +97,7 @@ class Steward:
 
     @property
     def due(self) -> bool:
-        """Whether a round would do anything but look."""
+        """Whether a round would do anything but look. Asked often: costs little, however much is in the tier."""
         partition, now_ms = self.partition, self._around.runtime.clock.wall_ms()
         if not partition.established or self._around.runtime.clock.monotonic() < self._not_before:
             return False
@@ -103,8 +107,9 @@ class Steward:
         return (
             self._claimed != partition.leader_epoch
             or self._uploadable(catalog)
-            or self._log_start(catalog, now_ms) > partition.log.log_start_offset
-            or any(self._is_doomed(each) or self._is_due(each, now_ms) for each in catalog.entries)
+            or self._retention_is_due
+            or self._is_trimmable(catalog)
+            or any(self._is_doomed(each) or self._is_due(each, now_ms) for each in catalog.unfinished)
         )
 
     async def round(self) -> None:
@@ -163,10 +168,19 @@ class Steward:
             await self._write(epoch, RecordKind.CUT, offset=split)
         here.epochs.precede(catalog.epochs())
 
+    @property
+    def _retention_is_due(self) -> bool:
+        return self._around.runtime.clock.monotonic() >= self._next_retention
+
+    def _is_trimmable(self, catalog: Catalog) -> bool:
+        first = catalog.first
+        return first is not None and self._is_doomed(first)
+
     # -- trimming -------------------------------------------------------------------------------------------
 
     def _move_start(self) -> None:
         here, catalog = self.partition.log, self._catalog
+        self._next_retention = self._around.runtime.clock.monotonic() + self._around.retention_seconds
         start = self._log_start(catalog, self._around.runtime.clock.wall_ms())
         if start > here.log_start_offset:
             log.info("%s: begins at %d now", self.partition, start)
@@ -198,16 +212,20 @@ class Steward:
             return self._is_given_up or entry.end_offset <= self.partition.log.log_start_offset
         return entry.state is SegmentState.COPY_STARTED
 
+    def _trimmable(self, catalog: Catalog) -> list[Entry]:
+        return list(itertools.takewhile(self._is_doomed, catalog.chain))
+
     def _is_due(self, entry: Entry, now_ms: int) -> bool:
         """Whether its objects are to be deleted now."""
         return entry.state is SegmentState.DELETE_STARTED and now_ms - entry.since_ms >= self._around.grace_ms
 
     async def _trim(self, epoch: int) -> None:
-        for entry in self._catalog.entries:
+        catalog = self._catalog
+        for entry in [*self._trimmable(catalog), *catalog.unfinished]:
             if self._is_doomed(entry):
                 await self._write(epoch, RecordKind.DELETE_STARTED, segment_id=entry.segment.id)
         now_ms = self._around.runtime.clock.wall_ms()
-        for entry in self._catalog.entries:
+        for entry in self._catalog.unfinished:
             if self._is_due(entry, now_ms):
                 name = object_name(*self._key, entry.segment)
                 await self._around.store.delete_many([name + MANIFEST, name + LOG])

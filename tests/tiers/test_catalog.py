@@ -146,3 +146,17 @@ def test_whatever_is_written_no_offset_is_there_twice_and_epochs_never_go_back(
         chain = catalog.chain
         assert all(a.end_offset <= b.segment.base_offset for a, b in itertools.pairwise(chain))
         assert {id(each) for each in chain} == {id(each) for each in catalog.in_state(SegmentState.COPY_FINISHED)}
+
+
+@given(steps)
+def test_what_is_unfinished_is_known_without_looking_through_all(
+    script: list[tuple[RecordKind, int, int, int]],
+) -> None:
+    catalog = Catalog()
+    for kind, base, length, epoch in script:
+        one = segment(base, base + length, f"{base}-{length}")
+        whole = kind in (RecordKind.COPY_STARTED, RecordKind.COPY_FINISHED)
+        catalog.apply(record(kind.value, one if whole else one.id, epoch=epoch, offset=base))
+        wanted = {id(each) for each in catalog.entries if each.state is not SegmentState.COPY_FINISHED}
+        assert {id(each) for each in catalog.unfinished} == wanted
+        assert catalog.first is (catalog.chain[0] if catalog.chain else None)
