@@ -29,6 +29,7 @@ class Kind(Enum):
     KILL = "kill"
     CRASH = "crash"
     BLACKOUT = "blackout"
+    DOMINO = "domino"
     PAUSE = "pause"
     STALL = "stall"
     LOSS = "loss"
@@ -59,6 +60,7 @@ _LONGEST: Final = 8.0
 _TOGETHER: Final = 0.3
 """Share of the faults that come soon after another, so that they fall together."""
 _SOON: Final = 1.0
+_UNTIL_MISSED: Final = 2.0
 _AFTERMATH: Final = 5.0
 _SHORTEST: Final = 0.3
 _LEADERS_SHARE: Final = 0.4
@@ -98,9 +100,11 @@ class Nemesis:
         cluster: SimulatedCluster,
         whole: Callable[[], bool],
         leaders: Callable[[], list[int]],
+        replicas: Callable[[], list[tuple[int, ...]]],
     ) -> None:
         """`whole`: whether every replica is in sync, so that the loss of any one disk can be borne. `leaders`: the
-        nodes whom it hurts most."""
+        nodes whom it hurts most. `replicas`: of each partition, where they are."""
+        self._replicas = replicas
         self._leaders = leaders
         self._going_on = 0
         self._last_over = 0.0
@@ -115,6 +119,7 @@ class Nemesis:
             Kind.KILL: self._kill,
             Kind.CRASH: self._crash,
             Kind.BLACKOUT: self._blackout,
+            Kind.DOMINO: self._domino,
             Kind.PAUSE: self._pause,
             Kind.STALL: self._stall,
             Kind.LOSS: self._loss,
@@ -213,10 +218,32 @@ class Nemesis:
         members = self._members()
         return await self._lose_power(rng.sample(members, rng.randint(2, len(members))), length)
 
-    async def _lose_power(self, members: Sequence[Member], length: float) -> bool:
-        struck = [member for member in members if member.machine.up and not self._damage.frail(member)]
+    async def _domino(self, rng: random.Random, length: float) -> bool:
+        """The replicas of a partition lose power one after another; the first is back while the others are away, and
+        lacks what they took meanwhile."""
+        known = self._replicas()
+        if not known:
+            return False
+        nodes = rng.choice(known)
+        first, *others = [self._cluster.members[node] for node in rng.sample(nodes, len(nodes))]
+        struck = self._power_off([first])
+        await asyncio.sleep(_UNTIL_MISSED + length / 2)
+        gone = self._power_off(others)
+        for member in struck:
+            self._start(member)
+        await asyncio.sleep(length)
+        for member in gone:
+            self._start(member)
+        return bool(struck and gone)
+
+    def _power_off(self, members: Sequence[Member]) -> list[Member]:
+        struck = [each for each in members if each.machine.up and not each.held and not self._damage.frail(each)]
         for member in struck:
             member.crash()
+        return struck
+
+    async def _lose_power(self, members: Sequence[Member], length: float) -> bool:
+        struck = self._power_off(members)
         await asyncio.sleep(length)
         for member in struck:
             self._start(member)

@@ -80,7 +80,13 @@ class Invariants:
         replica = member.node.parts.quorum._replica
         if not replica.started:
             return
-        self._look_at_vote(member, replica.me, state_in(replica._state))
+        kept, believed = state_in(replica._state), replica.raft.state
+        if (believed.epoch, believed.voted_id) != (kept.epoch, kept.voted_id) and not replica._stopped:
+            raise InvariantError(
+                f"node {member.node_id} is in quorum epoch {believed.epoch} and voted for {believed.voted_id}; on its "
+                f"disk are epoch {kept.epoch} and {kept.voted_id}"
+            )
+        self._look_at_vote(member, replica.me, kept)
         if replica.raft.role is Role.LEADER:
             epoch = replica.raft.epoch
             known = self._quorum_leaders.setdefault(epoch, member.node_id)
@@ -173,6 +179,11 @@ class Invariants:
             self._watermarks[partition] = partition.high_watermark
 
     # -- what is known of the whole ---------------------------------------------------------------------------------
+
+    def replicas(self) -> list[tuple[int, ...]]:
+        """Of each partition that clients write to."""
+        topics = self._newest.topics.values() if self._newest is not None else ()
+        return [each.replicas for topic in topics for each in topic.partitions if len(each.replicas) > 1]
 
     def behind(self, name: str) -> bool:
         """Whether the node of this name does not know the newest metadata that anybody had."""

@@ -146,7 +146,10 @@ class _Course:
         self._runtime = world.driver.runtime
         self._cluster = SimulatedCluster(world, plan.nodes, plan.settings, racks=True)
         self._invariants = Invariants(self._cluster)
-        self._nemesis = Nemesis(world, self._cluster, lambda: not self._invariants.ailing(), self._invariants.leaders)
+        invariants = self._invariants
+        self._nemesis = Nemesis(
+            world, self._cluster, lambda: not invariants.ailing(), invariants.leaders, invariants.replicas
+        )
         self._names = [member.name for member in self._cluster.members.values()]
         self._links = Links(self._runtime, self._names)
         indexes = range(plan.partitions)
