@@ -228,7 +228,7 @@ def test_status_of_a_wrong_address_is_wrong_usage() -> None:
 
 
 def test_config_list_shows_keys_with_their_meaning() -> None:
-    rows = json.loads(sprawl("config", "list", "retention.ms", "-o", "json").stdout)
+    rows = json.loads(sprawl("config", "list", "log.retention.ms", "-o", "json").stdout)
     assert [row["key"] for row in rows] == ["log.retention.ms"]
     assert "log.retention.ms" in sprawl("config", "list", "retention").stdout
     assert "zzz" not in sprawl("config", "list", "zzz").stdout
