@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from sprawl.admin.options import LOCAL, Bootstrap, Output, OutputOption, Timeout, show_rows, target
+from sprawl.admin.options import LOCAL, Bootstrap, OutputOption, Timeout, show_rows, target
 from sprawl.admin.session import Target, run
 
 app = typer.Typer(help="Brokers.", no_args_is_help=True)
@@ -14,7 +14,7 @@ Id = Annotated[int, typer.Argument(help="The broker's id.", min=0)]
 
 
 @app.command("list")
-def broker_list(bootstrap: Bootstrap = LOCAL, output: OutputOption = Output.TABLE, timeout: Timeout = 10.0) -> None:
+def broker_list(bootstrap: Bootstrap = LOCAL, output: OutputOption = None, timeout: Timeout = 10.0) -> None:
     """List brokers: where they are, whether they are active, how much they lead and hold.
 
     Example: `sprawl-admin broker list`

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from sprawl.admin.layout import Placed, layout, led_by, replicas_on
-from sprawl.admin.session import RefusedError, Session
+from sprawl.admin.session import NOT_FOUND, RefusedError, Session
 from sprawl_protocol.messages import (
     DescribeClusterBroker,
     DescribeClusterRequest,
@@ -35,7 +35,7 @@ async def list_brokers(session: Session) -> list[dict[str, Any]]:
     placed = await layout(session)
     return [
         {
-            "broker": each.broker_id,
+            "id": each.broker_id,
             "host": each.host,
             "port": each.port,
             "rack": each.rack,
@@ -80,7 +80,7 @@ async def _brokers(session: Session) -> tuple[int, list[DescribeClusterBroker]]:
 def _refuse_if_unknown(broker: int, brokers: list[DescribeClusterBroker]) -> None:
     ids = [each.broker_id for each in brokers]
     if broker not in ids:
-        raise RefusedError(f"there is no broker {broker}; there are {', '.join(map(str, ids)) or 'none'}")
+        raise RefusedError(f"there is no broker {broker}; there are {', '.join(map(str, ids)) or 'none'}", NOT_FOUND)
 
 
 def _refuse_if_too_few(broker: int, brokers: list[DescribeClusterBroker], placed: list[Placed]) -> None:

@@ -10,14 +10,13 @@ from typing import Annotated
 import typer
 
 from sprawl.admin import broker_commands, partition_commands, quorum_commands
-from sprawl.admin.options import LOCAL, Bootstrap, Output, OutputOption, Timeout, show, show_rows, target
+from sprawl.admin.options import LOCAL, Bootstrap, OutputOption, Timeout, show, show_one, show_rows, target
 from sprawl.admin.session import USAGE, fail, run
-from sprawl.admin.tables import print_json
 
 app = typer.Typer(
     name="sprawl-admin",
     help="Look at a cluster and change it. Works on any Kafka cluster. Exit codes: 0 done, 1 refused, 2 wrong usage, "
-    "5 no broker reached.",
+    "3 not found, 4 denied, 5 no broker reached, 6 conflict, 7 unhealthy, 8 done in part.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
@@ -32,9 +31,7 @@ app.add_typer(quorum_commands.app, name="quorum")
 
 
 @cluster_app.command("describe")
-def cluster_describe(
-    bootstrap: Bootstrap = LOCAL, output: OutputOption = Output.TABLE, timeout: Timeout = 10.0
-) -> None:
+def cluster_describe(bootstrap: Bootstrap = LOCAL, output: OutputOption = None, timeout: Timeout = 10.0) -> None:
     """Show the cluster's id, its controller and its brokers.
 
     Example: `sprawl-admin cluster describe -o json`
@@ -49,7 +46,7 @@ def cluster_describe(
 def topic_list(
     internal: Annotated[bool, typer.Option("--internal", help="Internal topics too.")] = False,
     bootstrap: Bootstrap = LOCAL,
-    output: OutputOption = Output.TABLE,
+    output: OutputOption = None,
     timeout: Timeout = 10.0,
 ) -> None:
     """List topics.
@@ -75,7 +72,7 @@ def topic_create(
         list[str] | None, typer.Option("--set", "-s", help="A topic setting; may be repeated.", metavar="KEY=VALUE")
     ] = None,
     bootstrap: Bootstrap = LOCAL,
-    output: OutputOption = Output.TABLE,
+    output: OutputOption = None,
     timeout: Timeout = 10.0,
 ) -> None:
     """Create a topic.
@@ -86,15 +83,12 @@ def topic_create(
 
     topic = NewTopic(name, partitions, replicas, dict(_pair(text) for text in settings or ()))
     made = run(target(bootstrap, timeout), lambda session: create_topic(session, topic))
-    if output is Output.JSON:
-        print_json(made)
-    else:
-        show_rows([made], output)
+    show_one(made, output)
 
 
 @topic_app.command("describe")
 def topic_describe(
-    name: str, bootstrap: Bootstrap = LOCAL, output: OutputOption = Output.TABLE, timeout: Timeout = 10.0
+    name: str, bootstrap: Bootstrap = LOCAL, output: OutputOption = None, timeout: Timeout = 10.0
 ) -> None:
     """Show a topic's settings and partitions.
 

@@ -18,7 +18,7 @@ async def describe_cluster(session: Session) -> dict[str, Any]:
         "controller": answer.controller_id,
         "brokers": [
             {
-                "broker": broker.broker_id,
+                "id": broker.broker_id,
                 "host": broker.host,
                 "port": broker.port,
                 "rack": broker.rack,

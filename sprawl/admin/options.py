@@ -3,26 +3,39 @@
 from __future__ import annotations
 
 import enum
+import sys
 from typing import Annotated, Any, Final
 
 import typer
 
 from sprawl.admin.session import Target
-from sprawl.admin.tables import print_json, print_table
+from sprawl.admin.tables import print_csv, print_json, print_names, print_table, print_yaml
 
 
 class Output(enum.StrEnum):
     TABLE = "table"
+    WIDE = "wide"
     JSON = "json"
+    YAML = "yaml"
+    CSV = "csv"
+    NAME = "name"
 
 
 Bootstrap = Annotated[
     str,
     typer.Option(
-        "--bootstrap", "-b", envvar="SPRAWL_BOOTSTRAP", help="Brokers to ask, in order.", metavar="HOST:PORT[,...]"
+        "--bootstrap-server",
+        "--bootstrap",
+        "-b",
+        envvar="SPRAWL_BOOTSTRAP",
+        help="Brokers to ask, in order.",
+        metavar="HOST:PORT[,...]",
     ),
 ]
-OutputOption = Annotated[Output, typer.Option("--output", "-o", help="For people or for programs.")]
+OutputOption = Annotated[
+    Output | None,
+    typer.Option("--output", "-o", help="Without it: a table on a terminal, JSON elsewhere.", show_default=False),
+]
 Timeout = Annotated[float, typer.Option(help="Seconds to wait for each answer.", metavar="SECONDS", min=0.1)]
 LOCAL: Final = "127.0.0.1:9092"
 
@@ -31,18 +44,54 @@ def target(bootstrap: str, timeout: float) -> Target:
     return Target(tuple(part.strip() for part in bootstrap.split(",") if part.strip()), timeout)
 
 
-def show_rows(rows: list[dict[str, Any]], output: Output) -> None:
-    if output is Output.JSON:
-        print_json(rows)
-    else:
-        print_table([{key: _joined(value) for key, value in row.items()} for row in rows])
+def show_rows(rows: list[dict[str, Any]], output: Output | None) -> None:
+    match chosen(output):
+        case Output.JSON:
+            print_json(rows)
+        case Output.YAML:
+            print_yaml(rows)
+        case Output.CSV:
+            print_csv(rows)
+        case Output.NAME:
+            print_names(rows)
+        case Output.WIDE:
+            print_table([{key: _joined(value) for key, value in row.items()} for row in rows], wide=True)
+        case _:
+            print_table([{key: _joined(value) for key, value in row.items()} for row in rows])
 
 
-def show(found: dict[str, Any], output: Output, rows: str) -> None:
-    """A few lines of facts, then the rows; or everything as JSON."""
-    if output is Output.JSON:
-        print_json(found)
-        return
+def show(found: dict[str, Any], output: Output | None, rows: str) -> None:
+    """A few lines of facts, then the rows; all of it as JSON or YAML; the rows alone as CSV or names."""
+    match chosen(output):
+        case Output.JSON:
+            print_json(found)
+            return
+        case Output.YAML:
+            print_yaml(found)
+            return
+        case Output.TABLE | Output.WIDE:
+            _facts(found, rows)
+    show_rows(found[rows], output)
+
+
+def show_one(found: dict[str, Any], output: Output | None) -> None:
+    """A single thing: an object rather than a list of one."""
+    match chosen(output):
+        case Output.JSON:
+            print_json(found)
+        case Output.YAML:
+            print_yaml(found)
+        case _:
+            show_rows([found], output)
+
+
+def chosen(output: Output | None) -> Output:
+    if output is not None:
+        return output
+    return Output.TABLE if sys.stdout.isatty() else Output.JSON
+
+
+def _facts(found: dict[str, Any], rows: str) -> None:
     for name, value in found.items():
         if name == rows:
             continue
@@ -50,7 +99,6 @@ def show(found: dict[str, Any], output: Output, rows: str) -> None:
             value = ", ".join(f"{key}={text}" for key, text in value.items()) or "-"
         typer.echo(f"{name.replace('_', ' ')}: {value}")
     typer.echo()
-    show_rows(found[rows], output)
 
 
 def _joined(value: object) -> object:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from sprawl.admin.options import LOCAL, Bootstrap, Output, OutputOption, Timeout, show_rows, target
+from sprawl.admin.options import LOCAL, Bootstrap, OutputOption, Timeout, show_rows, target
 from sprawl.admin.session import USAGE, fail, run
 
 app = typer.Typer(help="Where partitions live, and who leads them.", no_args_is_help=True)
@@ -38,7 +38,7 @@ def partition_move(
 
 
 @app.command("moves")
-def partition_moves(bootstrap: Bootstrap = LOCAL, output: OutputOption = Output.TABLE, timeout: Timeout = 10.0) -> None:
+def partition_moves(bootstrap: Bootstrap = LOCAL, output: OutputOption = None, timeout: Timeout = 10.0) -> None:
     """Show the moves that are under way.
 
     Example: `sprawl-admin partition moves`
@@ -57,7 +57,7 @@ def partition_elect(
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     bootstrap: Bootstrap = LOCAL,
-    output: OutputOption = Output.TABLE,
+    output: OutputOption = None,
     timeout: Timeout = 10.0,
 ) -> None:
     """Let the preferred leader lead: the first broker of a partition's replicas, if it is in sync.

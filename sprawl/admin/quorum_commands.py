@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from sprawl.admin.options import LOCAL, Bootstrap, Output, OutputOption, Timeout, show, target
+from sprawl.admin.options import LOCAL, Bootstrap, OutputOption, Timeout, show, target
 from sprawl.admin.session import run
 
 app = typer.Typer(help="The quorum that decides on the metadata.", no_args_is_help=True)
@@ -14,7 +14,7 @@ Node = Annotated[int, typer.Argument(min=0, help="The node's number.", metavar="
 
 
 @app.command("describe")
-def quorum_describe(bootstrap: Bootstrap = LOCAL, output: OutputOption = Output.TABLE, timeout: Timeout = 10.0) -> None:
+def quorum_describe(bootstrap: Bootstrap = LOCAL, output: OutputOption = None, timeout: Timeout = 10.0) -> None:
     """Show who leads, who votes, who follows, and how far each has come.
 
     Example: `sprawl-admin quorum describe`

@@ -1,36 +1,83 @@
 """A command's way to the cluster: connect to any of the bootstrap addresses, ask, and turn failures into exit codes.
 
-Exit codes: 0 done, 1 the cluster refused, 2 wrong usage, 5 no broker could be reached.
+Exit codes: 0 done, 1 the cluster refused, 2 wrong usage, 3 not found, 4 denied, 5 no broker could be reached,
+6 in conflict with what there is, 7 unhealthy, 8 done in part. Questions that only one broker answers (a group's
+coordinator, a partition's leader) are put to that broker, at the address the cluster itself names.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, NoReturn, TypeVar
 
 import typer
 
-from sprawl.wire.client import ClientError, KafkaClient
+from sprawl.runtime import Runtime
+from sprawl.wire.client import ClientError, KafkaClient, UnsupportedError
 from sprawl_protocol.errors import ErrorCode
 from sprawl_protocol.message import Request, Response
+from sprawl_protocol.messages import FindCoordinatorRequest, FindCoordinatorResponse, MetadataRequest, MetadataResponse
 
 R = TypeVar("R", bound=Response)
 T = TypeVar("T")
 
 REFUSED: Final = 1
 USAGE: Final = 2
+NOT_FOUND: Final = 3
+DENIED: Final = 4
 UNREACHABLE: Final = 5
+CONFLICT: Final = 6
+UNHEALTHY: Final = 7
+PARTIAL: Final = 8
+
+_EXITS: Final = {
+    **dict.fromkeys(
+        (
+            ErrorCode.UNKNOWN_TOPIC_OR_PARTITION,
+            ErrorCode.UNKNOWN_TOPIC_ID,
+            ErrorCode.GROUP_ID_NOT_FOUND,
+            ErrorCode.RESOURCE_NOT_FOUND,
+            ErrorCode.VOTER_NOT_FOUND,
+            ErrorCode.NO_REASSIGNMENT_IN_PROGRESS,
+        ),
+        NOT_FOUND,
+    ),
+    **{code: DENIED for code in ErrorCode if code.name.endswith(("AUTHORIZATION_FAILED", "AUTHENTICATION_FAILED"))},
+    **dict.fromkeys(
+        (
+            ErrorCode.TOPIC_ALREADY_EXISTS,
+            ErrorCode.NON_EMPTY_GROUP,
+            ErrorCode.UNKNOWN_MEMBER_ID,
+            ErrorCode.REBALANCE_IN_PROGRESS,
+            ErrorCode.REASSIGNMENT_IN_PROGRESS,
+        ),
+        CONFLICT,
+    ),
+}
+_FOR_A_MOMENT: Final = (ErrorCode.COORDINATOR_NOT_AVAILABLE, ErrorCode.COORDINATOR_LOAD_IN_PROGRESS)
 
 
 class RefusedError(Exception):
     """The cluster answered with an error."""
 
+    def __init__(self, message: str, exit_code: int = REFUSED) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
+
     @classmethod
     def of(cls, subject: str, code: int, message: str | None) -> RefusedError:
-        name = ErrorCode(code).name if code in ErrorCode._value2member_map_ else f"error {code}"
-        return cls(f"{subject}: {name}" + (f": {message}" if message else ""))
+        known = code in ErrorCode._value2member_map_
+        name = ErrorCode(code).name if known else f"error {code}"
+        exit_code = _EXITS.get(ErrorCode(code), REFUSED) if known else REFUSED
+        return cls(f"{subject}: {name}" + (f": {message}" if message else ""), exit_code)
+
+    @classmethod
+    def of_several(cls, refused: Sequence[RefusedError], asked: int) -> RefusedError:
+        """Of `asked` things these were refused: done in part, unless all were."""
+        code = refused[0].exit_code if len(refused) == asked else PARTIAL
+        return cls("; ".join(map(str, refused)), code)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,33 +89,75 @@ class Target:
 
 
 class Session:
-    """An open connection, for one command."""
+    """An open connection, for one command; and those to other brokers that turn out to be needed."""
 
-    def __init__(self, client: KafkaClient, timeout: float) -> None:
+    def __init__(self, client: KafkaClient, timeout: float, runtime: Runtime) -> None:
         self._client = client
+        self._timeout = timeout
+        self._runtime = runtime
+        self._others: dict[int, KafkaClient] = {}
+        self._addresses: dict[int, tuple[str, int]] = {}
         self.timeout_ms = int(timeout * 1000)
 
-    async def ask(self, message: Request, answer: type[R]) -> R:
-        """Raises `ClientError`."""
-        return await self._client.request(message, expect=answer)
+    async def ask(self, message: Request, answer: type[R], broker: int | None = None) -> R:
+        """Any broker, or this one. Raises `ClientError`, `RefusedError` if there is no such broker."""
+        client = self._client if broker is None else await self._at(broker)
+        return await client.request(message, expect=answer)
+
+    async def brokers(self) -> list[int]:
+        """Those that serve clients. Raises `ClientError`."""
+        answer = await self.ask(MetadataRequest(topics=[], allow_auto_topic_creation=False), MetadataResponse)
+        self._addresses = {each.node_id: (each.host, each.port) for each in answer.brokers}
+        return sorted(self._addresses)
+
+    async def coordinator(self, group: str) -> int:
+        """Whom to ask about a group. Raises `RefusedError`, `ClientError`."""
+        question = FindCoordinatorRequest(key=group, coordinator_keys=[group])
+        tries = max(1, int(self._timeout / 0.2))
+        while True:
+            answer = await self.ask(question, FindCoordinatorResponse)
+            found = answer.coordinators[0] if answer.coordinators else answer
+            tries -= 1
+            if not found.error_code:
+                self._addresses[found.node_id] = (found.host, found.port)
+                return found.node_id
+            if found.error_code not in _FOR_A_MOMENT or tries <= 0:
+                raise RefusedError.of(f"group {group}", found.error_code, found.error_message)
+            await asyncio.sleep(0.2)  # the topic of offsets is being made, or its leader elected
+
+    async def close(self) -> None:
+        for client in (self._client, *self._others.values()):
+            await client.close()
+
+    async def _at(self, broker: int) -> KafkaClient:
+        if broker not in self._others:
+            if broker not in self._addresses:
+                await self.brokers()
+            if broker not in self._addresses:
+                raise RefusedError(f"there is no broker {broker}", NOT_FOUND)
+            client = KafkaClient(self._runtime, client_id="sprawl-admin", timeout=self._timeout)
+            self._others[broker] = await client.connect(*self._addresses[broker])
+        return self._others[broker]
 
 
 def run(target: Target, work: Callable[[Session], Awaitable[T]]) -> T:
     """Connect, do the work, disconnect. Exits with a message where that fails."""
 
     async def whole() -> T:
-        client = await _connected(target)
+        session = await _connected(target)
         try:
-            return await work(Session(client, target.timeout))
+            return await work(session)
         finally:
-            await client.close()
+            await session.close()
 
     try:
         return asyncio.run(whole())
+    except UnsupportedError as problem:
+        fail(f"this broker does not serve it: {problem}", USAGE)
     except ClientError as problem:
         fail(str(problem), UNREACHABLE)
     except RefusedError as problem:
-        fail(str(problem), REFUSED)
+        fail(str(problem), problem.exit_code)
 
 
 def fail(message: str, code: int) -> NoReturn:
@@ -76,7 +165,7 @@ def fail(message: str, code: int) -> NoReturn:
     raise typer.Exit(code)
 
 
-async def _connected(target: Target) -> KafkaClient:
+async def _connected(target: Target) -> Session:
     """To the first address that answers. Raises `ClientError` of the last that did not."""
     from sprawl.runtime.real import RealRuntime
 
@@ -85,7 +174,8 @@ async def _connected(target: Target) -> KafkaClient:
     for text in target.bootstrap:
         host, port = _address(text)
         try:
-            return await KafkaClient(runtime, client_id="sprawl-admin", timeout=target.timeout).connect(host, port)
+            client = KafkaClient(runtime, client_id="sprawl-admin", timeout=target.timeout)
+            return Session(await client.connect(host, port), target.timeout, runtime)
         except ClientError as problem:
             problems.append(str(problem))
     raise ClientError("no broker could be reached: " + "; ".join(problems))

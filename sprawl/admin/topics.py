@@ -43,7 +43,7 @@ async def list_topics(session: Session, *, internal: bool) -> list[dict[str, Any
     answer = await session.ask(MetadataRequest(topics=None, allow_auto_topic_creation=False), MetadataResponse)
     return [
         {
-            "topic": topic.name,
+            "name": topic.name,
             "id": str(topic.topic_id),
             "partitions": len(topic.partitions),
             "replicas": max((len(partition.replica_nodes) for partition in topic.partitions), default=0),
@@ -58,12 +58,12 @@ async def describe_topic(session: Session, name: str) -> dict[str, Any]:
     """Raises `RefusedError`, `ClientError`."""
     placed = await layout(session, name)
     return {
-        "topic": name,
+        "name": name,
         "id": str(placed[0].topic_id),
         "settings": await _settings_of(session, name),
         "partitions": [
             {
-                "partition": each.partition,
+                "id": each.partition,
                 "leader": each.leader,
                 "epoch": each.leader_epoch,
                 "replicas": list(each.replicas),
@@ -91,7 +91,7 @@ async def create_topic(session: Session, topic: NewTopic) -> dict[str, Any]:
     if result.error_code:
         raise RefusedError.of(topic.name, result.error_code, result.error_message)
     return {
-        "topic": result.name,
+        "name": result.name,
         "id": str(result.topic_id),
         "partitions": result.num_partitions,
         "replicas": result.replication_factor,
@@ -107,12 +107,12 @@ async def delete_topics(session: Session, names: Sequence[str]) -> None:
     )
     answer = await session.ask(request, DeleteTopicsResponse)
     refused = [
-        str(RefusedError.of(one.name or "?", one.error_code, one.error_message))
+        RefusedError.of(one.name or "?", one.error_code, one.error_message)
         for one in answer.responses
         if one.error_code
     ]
     if refused:
-        raise RefusedError("; ".join(refused))
+        raise RefusedError.of_several(refused, len(names))
 
 
 async def _settings_of(session: Session, name: str) -> dict[str, str | None]:

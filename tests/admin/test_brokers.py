@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from sprawl.admin import cli
-from sprawl.admin.session import REFUSED
+from sprawl.admin.session import NOT_FOUND, REFUSED
 from sprawl.testing import Cluster
 
 HOSTS = {"sprawl.weight.ramp.step.ms": "1"}
@@ -30,7 +30,7 @@ def ask(cluster: Cluster, *words: str) -> tuple[int, str]:
 def brokers(cluster: Cluster) -> dict[int, dict[str, Any]]:
     code, said = ask(cluster, "broker", "list", "-o", "json")
     assert code == 0, said
-    return {row["broker"]: row for row in json.loads(said)}
+    return {row["id"]: row for row in json.loads(said)}
 
 
 def test_brokers_are_listed_with_what_they_lead_and_hold(cluster: Cluster) -> None:
@@ -63,5 +63,5 @@ def test_a_drain_that_could_not_end_is_refused(cluster: Cluster) -> None:
 
 def test_a_broker_that_is_not_there_cannot_be_drained(cluster: Cluster) -> None:
     code, said = ask(cluster, "broker", "drain", "9")
-    assert code == REFUSED
+    assert code == NOT_FOUND
     assert "there is no broker 9; there are 1, 2, 3, 4" in said

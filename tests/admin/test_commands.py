@@ -70,13 +70,13 @@ async def test_a_cluster_is_described_by_its_brokers() -> None:
     session = Session(DescribeClusterResponse(cluster_id="c", controller_id=2, brokers=brokers))
     found = await describe_cluster(session)  # type: ignore[arg-type]
     assert found["cluster_id"] == "c"
-    assert [(one["broker"], one["controller"]) for one in found["brokers"]] == [(1, False), (2, True)]
+    assert [(one["id"], one["controller"]) for one in found["brokers"]] == [(1, False), (2, True)]
 
 
 async def test_topics_are_listed_by_name_and_internal_ones_only_on_request() -> None:
     answer = MetadataResponse(topics=[topic("b"), topic("a"), topic("__x", internal=True)])
     session = Session(answer)
-    assert [one["topic"] for one in await list_topics(session, internal=False)] == ["a", "b"]  # type: ignore[arg-type]
+    assert [one["name"] for one in await list_topics(session, internal=False)] == ["a", "b"]  # type: ignore[arg-type]
     assert len(await list_topics(session, internal=True)) == 3  # type: ignore[arg-type]
     (question, _) = session.asked
     assert isinstance(question, MetadataRequest)
@@ -103,7 +103,7 @@ async def test_a_topic_is_described_with_its_own_settings_only() -> None:
     )
     found = await describe_topic(session, "a")  # type: ignore[arg-type]
     assert found["settings"] == {"retention.ms": "5"}
-    assert [one["partition"] for one in found["partitions"]] == [0, 1]
+    assert [one["id"] for one in found["partitions"]] == [0, 1]
     assert found["partitions"][0]["in_sync"] == [1]
 
 
@@ -185,11 +185,15 @@ def answers(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
 
 def test_tables_for_people_and_json_for_programs(answers: dict[str, Any]) -> None:
     answers["answer"] = [{"topic": "words", "partitions": 4}]
-    assert admin("topic", "list").stdout.split() == ["TOPIC", "PARTITIONS", "words", "4"]
+    assert admin("topic", "list", "-o", "table").stdout.split() == ["TOPIC", "PARTITIONS", "words", "4"]
     assert json.loads(admin("topic", "list", "-o", "json").stdout) == answers["answer"]
+    assert json.loads(admin("topic", "list").stdout) == answers["answer"], "nobody looks: a program reads"
+    assert admin("topic", "list", "-o", "yaml").stdout == '- "topic": "words"\n  "partitions": 4\n'
+    assert admin("topic", "list", "-o", "csv").stdout == "topic,partitions\nwords,4\n"
+    assert admin("topic", "list", "-o", "name").stdout == "words\n"
     answers["answer"] = {"topic": "words", "settings": {"a": "b"}, "partitions": [{"partition": 0, "replicas": [1, 2]}]}
-    said = admin("topic", "describe", "words").stdout
+    said = admin("topic", "describe", "words", "-o", "table").stdout
     assert "settings: a=b" in said
     assert "1,2" in said
     answers["answer"] = []
-    assert admin("topic", "list").stdout == "nothing to show\n"
+    assert admin("topic", "list", "-o", "table").stdout == "nothing to show\n"
