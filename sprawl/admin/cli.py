@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from sprawl.admin import broker_commands, partition_commands, quorum_commands
+from sprawl.admin import broker_commands, group_commands, partition_commands, quorum_commands
 from sprawl.admin.options import LOCAL, Bootstrap, OutputOption, Timeout, show, show_one, show_rows, target
 from sprawl.admin.session import USAGE, fail, run
 
@@ -26,6 +26,7 @@ topic_app = typer.Typer(help="Topics.", no_args_is_help=True)
 app.add_typer(cluster_app, name="cluster")
 app.add_typer(broker_commands.app, name="broker")
 app.add_typer(topic_app, name="topic")
+app.add_typer(group_commands.app, name="group")
 app.add_typer(partition_commands.app, name="partition")
 app.add_typer(quorum_commands.app, name="quorum")
 

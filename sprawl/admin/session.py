@@ -56,6 +56,8 @@ _EXITS: Final = {
         CONFLICT,
     ),
 }
+_SEVERAL_COORDINATORS: Final = 4
+"""Since this version FindCoordinator takes a list."""
 _FOR_A_MOMENT: Final = (ErrorCode.COORDINATOR_NOT_AVAILABLE, ErrorCode.COORDINATOR_LOAD_IN_PROGRESS)
 
 
@@ -99,10 +101,14 @@ class Session:
         self._addresses: dict[int, tuple[str, int]] = {}
         self.timeout_ms = int(timeout * 1000)
 
-    async def ask(self, message: Request, answer: type[R], broker: int | None = None) -> R:
-        """Any broker, or this one. Raises `ClientError`, `RefusedError` if there is no such broker."""
+    async def ask(
+        self, message: Request, answer: type[R], broker: int | None = None, *, version: int | None = None
+    ) -> R:
+        """Any broker, or this one; no newer version than this. Raises `ClientError`, `RefusedError` if there is no such
+        broker."""
         client = self._client if broker is None else await self._at(broker)
-        return await client.request(message, expect=answer)
+        newest = client.version_for(type(message))
+        return await client.request(message, newest if version is None else min(version, newest), expect=answer)
 
     async def brokers(self) -> list[int]:
         """Those that serve clients. Raises `ClientError`."""
@@ -112,7 +118,8 @@ class Session:
 
     async def coordinator(self, group: str) -> int:
         """Whom to ask about a group. Raises `RefusedError`, `ClientError`."""
-        question = FindCoordinatorRequest(key=group, coordinator_keys=[group])
+        several = self._client.version_for(FindCoordinatorRequest) >= _SEVERAL_COORDINATORS
+        question = FindCoordinatorRequest(coordinator_keys=[group]) if several else FindCoordinatorRequest(key=group)
         tries = max(1, int(self._timeout / 0.2))
         while True:
             answer = await self.ask(question, FindCoordinatorResponse)
