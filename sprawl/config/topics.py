@@ -397,8 +397,12 @@ def validate_topic_configs(
     TopicConfig.of({name: value for name, value in overrides.items() if value is not None}, broker)
 
 
-def check_tier(config: TopicConfig, broker: BrokerConfig) -> None:
-    """Raises `ApiError` if a topic is to be tiered on a node that has no tier."""
+def check_tier(config: TopicConfig, broker: BrokerConfig, *, internal: bool) -> None:
+    """Raises `ApiError` if a topic is to be tiered that cannot be, or on a node that has no tier."""
+    if config.remote_storage_enable and internal:
+        raise ApiError(
+            ErrorCode.INVALID_CONFIG, "Internal topics stay on the disk: remote.storage.enable is not theirs."
+        )
     if config.remote_storage_enable and not broker.remote_log_storage_system_enable:
         raise ApiError(
             ErrorCode.INVALID_CONFIG,

@@ -128,7 +128,8 @@ def _records(
 
 
 def _check_topic(image: MetadataImage, static: BrokerConfig, name: str, wanted: Mapping[str, str]) -> None:
-    check_tier(TopicConfig.of(wanted, static, internal=name in INTERNAL_TOPICS), static)
+    internal = name in INTERNAL_TOPICS
+    check_tier(TopicConfig.of(wanted, static, internal=internal), static, internal=internal)
 
 
 def _check_broker(image: MetadataImage, static: BrokerConfig, name: str, wanted: Mapping[str, str]) -> None:

@@ -48,6 +48,7 @@ _TIMEOUT: Final = 10.0
 _WAIT_MS: Final = 5000
 _FETCH_BYTES: Final = 1024 * 1024
 _PAUSE: Final = 0.5
+_AFTER_A_BUG: Final = 5.0
 _READING: Final = "tier reading"
 _WRITING: Final = "tier writing"
 """Lanes of their own: on one, what is written would wait for the answer to a fetch."""
@@ -143,12 +144,19 @@ class TierTopic:
                 self._changed.clear()
                 for leader in {partition.leader for partition in self._partitions()} - {-1}:
                     if leader not in readers or readers[leader].done():
-                        readers[leader] = asyncio.create_task(self._follow(leader), name=f"tier topic, node {leader}")
+                        reader = asyncio.create_task(self._follow(leader), name=f"tier topic, node {leader}")
+                        reader.add_done_callback(self._reader_ended)
+                        readers[leader] = reader
                 await self._changed.wait()
         finally:
             for reader in readers.values():
                 reader.cancel()
             await asyncio.gather(*readers.values(), return_exceptions=True)
+
+    def _reader_ended(self, reader: asyncio.Task[None]) -> None:
+        if not reader.cancelled() and reader.exception() is not None:
+            log.critical("reading the tier's topic broke; this is a bug", exc_info=reader.exception())
+            asyncio.get_running_loop().call_later(_AFTER_A_BUG, self._changed.set)
 
     def _partitions(self) -> tuple[PartitionImage, ...]:
         topic = self._quorum.image.topics.get(TIER_TOPIC)

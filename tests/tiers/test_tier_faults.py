@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from sprawl.tiers.catalog import SegmentState
 from tests.tiers.world import TieredWorld, tell
 
 
@@ -83,3 +84,27 @@ def test_bytes_that_are_damaged_in_the_bucket_are_not_served() -> None:
         assert found == whole[chain[2].segment.base_offset :]
 
     tell(9, story)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_leader_that_slept_through_its_upload_cannot_publish_it(seed: int) -> None:
+    async def story(world: TieredWorld) -> None:
+        await world.start(3)
+        world.produce()
+        await world.acknowledged(100)
+        world.faults.slow, world.faults.slow_seconds = 1.0, 2.0
+        await world.until(lambda: SegmentState.COPY_STARTED in world.states())
+        former = next(id_ for id_, each in world.replicas().items() if each is world.leader)
+        world.cluster.members[former].machine.pause()
+        await asyncio.sleep(12)  # others lead, and have deleted what it began
+        world.cluster.members[former].machine.resume()
+        await asyncio.sleep(8)
+        world.faults.heal()
+        await world.acknowledged(len(world.seen.acknowledged) + 100)
+        await world.stop_producing()
+        await world.settled()
+        await asyncio.sleep(25)
+        world.check_bucket()
+        await world.read_back()
+
+    tell(300 + seed, story, nodes=3, limit=1000)
