@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from sprawl.admin import broker_commands, group_commands, partition_commands, quorum_commands
+from sprawl.admin import broker_commands, config_commands, group_commands, partition_commands, quorum_commands
 from sprawl.admin.options import LOCAL, Bootstrap, OutputOption, Timeout, show, show_one, show_rows, target
 from sprawl.admin.session import USAGE, fail, run
 
@@ -26,6 +26,7 @@ topic_app = typer.Typer(help="Topics.", no_args_is_help=True)
 app.add_typer(cluster_app, name="cluster")
 app.add_typer(broker_commands.app, name="broker")
 app.add_typer(topic_app, name="topic")
+app.add_typer(config_commands.app, name="config")
 app.add_typer(group_commands.app, name="group")
 app.add_typer(partition_commands.app, name="partition")
 app.add_typer(quorum_commands.app, name="quorum")
@@ -118,6 +119,47 @@ def topic_delete(
         typer.confirm(f"Delete {', '.join(names)} and all records in them?", abort=True)
     run(target(bootstrap, timeout), lambda session: delete_topics(session, names))
     typer.echo(f"deleted {', '.join(names)}")
+
+
+@topic_app.command("alter")
+def topic_alter(
+    name: str,
+    partitions: Annotated[int, typer.Option("--partitions", "-p", help="As many in all; never fewer.", min=1)],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Let the broker check it only.")] = False,
+    bootstrap: Bootstrap = LOCAL,
+    timeout: Timeout = 10.0,
+) -> None:
+    """Give a topic more partitions. Its settings: `config alter topic`.
+
+    Example: `sprawl-admin topic alter orders --partitions 12`
+    """
+    from sprawl.admin.configs import add_partitions
+
+    run(target(bootstrap, timeout), lambda session: add_partitions(session, name, partitions, only_check=dry_run))
+    typer.echo(f"{name} {'would have' if dry_run else 'has'} {partitions} partitions")
+
+
+@topic_app.command("trim")
+def topic_trim(
+    name: str,
+    partition: Annotated[int | None, typer.Option("--partition", help="This one; otherwise each.", min=0)] = None,
+    before: Annotated[
+        int | None, typer.Option("--before", help="The first offset to keep; otherwise none is kept.", min=0)
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", "--execute", "-y", help="Do it; otherwise only show the plan.")] = False,
+    bootstrap: Bootstrap = LOCAL,
+    output: OutputOption = None,
+    timeout: Timeout = 10.0,
+) -> None:
+    """Delete a topic's oldest records. Without `--yes` it shows where each partition would begin.
+
+    Example: `sprawl-admin topic trim orders --partition 0 --before 5000 --yes`
+    """
+    from sprawl.admin.configs import trim
+
+    rows = run(target(bootstrap, timeout), lambda session: trim(session, name, partition, before, execute=yes))
+    show_rows(rows, output)
+    typer.echo("trimmed" if yes else "nothing was changed; --yes does it", err=True)
 
 
 def main() -> None:

@@ -166,14 +166,14 @@ async def seek(session: Session, group: str, rows: list[dict[str, Any]]) -> None
 
 async def partitions_of(session: Session, topics: Iterable[str]) -> list[Partition]:
     """Raises `RefusedError`, `ClientError`."""
-    return sorted(await _leaders(session, topics))
+    return sorted(await leaders_of(session, topics))
 
 
 async def offsets_at(session: Session, parts: Iterable[Partition], timestamp: int) -> dict[Partition, int]:
     """The first offset at or after a time, -1 if there is none; or the log's start or end. Raises `RefusedError`,
     `ClientError`."""
     wanted = set(parts)
-    leaders = await _leaders(session, {topic for topic, _ in wanted}) if wanted else {}
+    leaders = await leaders_of(session, {topic for topic, _ in wanted}) if wanted else {}
     by_broker: defaultdict[int, defaultdict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
     for topic, partition in sorted(wanted):
         leader = leaders.get((topic, partition), -1)
@@ -204,7 +204,8 @@ def _list_offsets(topics: Mapping[str, list[int]], timestamp: int) -> ListOffset
     )
 
 
-async def _leaders(session: Session, topics: Iterable[str]) -> dict[Partition, int]:
+async def leaders_of(session: Session, topics: Iterable[str]) -> dict[Partition, int]:
+    """Raises `RefusedError`, `ClientError`."""
     request = MetadataRequest(
         topics=[MetadataRequestTopic(name=name) for name in sorted(set(topics))], allow_auto_topic_creation=False
     )
