@@ -18,7 +18,14 @@ from sprawl.runtime import Runtime
 from sprawl.wire.client import ClientError, KafkaClient, UnsupportedError
 from sprawl_protocol.errors import ErrorCode
 from sprawl_protocol.message import Request, Response
-from sprawl_protocol.messages import FindCoordinatorRequest, FindCoordinatorResponse, MetadataRequest, MetadataResponse
+from sprawl_protocol.messages import (
+    DescribeGroupsRequest,
+    DescribeGroupsResponse,
+    FindCoordinatorRequest,
+    FindCoordinatorResponse,
+    MetadataRequest,
+    MetadataResponse,
+)
 
 R = TypeVar("R", bound=Response)
 T = TypeVar("T")
@@ -58,7 +65,11 @@ _EXITS: Final = {
 }
 _SEVERAL_COORDINATORS: Final = 4
 """Since this version FindCoordinator takes a list."""
-_FOR_A_MOMENT: Final = (ErrorCode.COORDINATOR_NOT_AVAILABLE, ErrorCode.COORDINATOR_LOAD_IN_PROGRESS)
+_FOR_A_MOMENT: Final = (
+    ErrorCode.COORDINATOR_NOT_AVAILABLE,
+    ErrorCode.COORDINATOR_LOAD_IN_PROGRESS,
+    ErrorCode.NOT_COORDINATOR,
+)
 
 
 class RefusedError(Exception):
@@ -125,11 +136,15 @@ class Session:
             answer = await self.ask(question, FindCoordinatorResponse)
             found = answer.coordinators[0] if answer.coordinators else answer
             tries -= 1
-            if not found.error_code:
+            code, message = found.error_code, found.error_message
+            if not code:
                 self._addresses[found.node_id] = (found.host, found.port)
-                return found.node_id
-            if found.error_code not in _FOR_A_MOMENT or tries <= 0:
-                raise RefusedError.of(f"group {group}", found.error_code, found.error_message)
+                probe = await self.ask(DescribeGroupsRequest(groups=[group]), DescribeGroupsResponse, found.node_id)
+                code, message = probe.groups[0].error_code, None
+                if code not in _FOR_A_MOMENT:
+                    return found.node_id  # what else is wrong, the question itself will tell
+            if code not in _FOR_A_MOMENT or tries <= 0:
+                raise RefusedError.of(f"group {group}", code, message)
             await asyncio.sleep(0.2)  # the topic of offsets is being made, or its leader elected
 
     async def close(self) -> None:
