@@ -9,12 +9,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from typing import Final
+from uuid import UUID
 
 from sprawl.quorum import requests
 from sprawl.quorum.addresses import AddressBook
-from sprawl.quorum.raft import FetchAnswer, Verdict
+from sprawl.quorum.raft import FetchAnswer, Verdict, VoteAnswer
+from sprawl.quorum.records import NO_ID
 from sprawl.quorum.replica import QuorumReplica
 from sprawl.quorum.snapshots import SnapshotId
+from sprawl.quorum.state import NOBODY
 from sprawl.quorum.voters import Address, ReplicaKey
 from sprawl_protocol.errors import ApiError, ErrorCode
 from sprawl_protocol.messages import (
@@ -59,6 +62,9 @@ class QuorumService:
     async def vote(self, request: VoteRequest) -> VoteResponse:
         replica = await self._ready(request.cluster_id)
         asked = requests.asked_for_vote(request)
+        if not self._meant(request.voter_id, asked.voter_directory_id):
+            raft = replica.raft
+            return requests.vote_response(VoteAnswer(ErrorCode.INVALID_VOTER_KEY, False, raft.epoch, raft.leader_id))
         candidate = ReplicaKey(asked.replica_id, asked.replica_directory_id)
         return requests.vote_response(
             replica.decide(
@@ -72,6 +78,12 @@ class QuorumService:
                 )
             )
         )
+
+    def _meant(self, node_id: int, directory_id: UUID) -> bool:
+        """Whether this voter is asked, and not the one whose disk was lost: that one may have voted already, and knew
+        what this one does not. Requests of old versions don't say."""
+        me = self._replica.me
+        return node_id in (NOBODY, me.node_id) and directory_id in (NO_ID, me.directory_id)
 
     async def begin_epoch(self, request: BeginQuorumEpochRequest) -> BeginQuorumEpochResponse:
         replica = await self._ready(request.cluster_id)

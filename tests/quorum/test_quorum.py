@@ -7,12 +7,15 @@ from uuid import UUID
 
 import pytest
 
+from sprawl.quorum import requests
 from sprawl.quorum.batches import MetadataBatch, read_batches
 from sprawl.quorum.delta import DeltaError
 from sprawl.quorum.history import Step
 from sprawl.quorum.image import MetadataImage
 from sprawl.quorum.quorum import committed_offset
-from sprawl.quorum.records import FeatureLevelRecord, PartitionRecord, TopicRecord
+from sprawl.quorum.raft import AskForVote
+from sprawl.quorum.records import NO_ID, FeatureLevelRecord, PartitionRecord, TopicRecord
+from sprawl.quorum.voters import ReplicaKey
 from sprawl.runtime.simulated import Simulation
 from sprawl_protocol.errors import ApiError, ErrorCode
 from sprawl_protocol.messages import KRaftVersionRecord, LeaderChangeMessage, VotersRecord
@@ -50,6 +53,28 @@ def test_a_new_log_begins_with_its_leader_its_voters_and_its_features() -> None:
     with Simulation(1) as world:
         node = world.node("a")
         world.run(run(), on=node)
+
+
+def test_a_voter_does_not_vote_for_the_one_whose_disk_was_lost() -> None:
+    async def run() -> list[tuple[int, bool]]:
+        member = await start(node.runtime, register=False)
+        quorum = member.quorum
+        mine = next(iter(quorum.voters.keys))
+        candidate = ReplicaKey(2, UUID(int=22))
+        answers = []
+        for number, directory in enumerate([UUID(int=99), mine.directory_id, NO_ID]):
+            asked = AskForVote(ReplicaKey(mine.node_id, directory), 10 + number, 10, 1 << 20, pre_vote=False)
+            request = requests.vote_request(quorum.image.cluster_id, candidate, asked)
+            answer = requests.vote_answer(await quorum.service.vote(request))
+            assert answer is not None
+            answers.append((int(answer.error), answer.granted))
+        await member.stop()
+        return answers
+
+    with Simulation(1) as world:
+        node = world.node("a")
+        answers = world.run(run(), on=node)
+    assert answers == [(int(ErrorCode.INVALID_VOTER_KEY), False), (0, True), (0, True)]
 
 
 def test_each_start_begins_an_epoch_of_its_own() -> None:
