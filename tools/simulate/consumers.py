@@ -174,8 +174,8 @@ class Committer:
         pause: float,
         behind: Callable[[str], bool],
     ) -> None:
-        """`behind`: whether a node, by its name, has not heard the newest of the cluster. It may believe that it is
-        still the coordinator, and remember less than the one that is: Kafka promises no more."""
+        """`behind`: whether some node has not heard who coordinates a group now. One may believe that it still does,
+        and remember less than the one that does: Kafka promises no more."""
         self._behind = behind
         self._runtime = runtime
         self._links = links
@@ -263,7 +263,7 @@ class Committer:
             return False
         found = group.topics[0].partitions[0].committed_offset
         if found < before and found not in self.unknown:
-            if self._behind(self._coordinator):
+            if self._behind(self._group):
                 self._coordinator = ""
                 return False
             raise HistoryError(f"group {self._group}: offset {before} was committed, {found} is remembered")

@@ -40,6 +40,8 @@ class Damage:
         self._flips: list[_Flip] = []
         self._struck: Member | None = None
         self._busy = False
+        self._sound = False
+        """Whether all was whole at some time since a disk was last lost or damaged."""
         self._peace: int | None = None
         """How often an operator has looked since the last fault."""
 
@@ -65,9 +67,12 @@ class Damage:
         return bool(self._flips)
 
     async def wipe(self, rng: random.Random, length: float) -> bool:
-        """A machine loses power and comes back with an empty disk, formatted anew."""
-        if not await self._turn(length):
+        """A machine loses power and comes back with an empty disk, formatted anew. Whatever else goes on: what was
+        acknowledged is on a second disk, if all was made good after the last loss of one."""
+        if self._busy or self._latent() or not self._sound:
             return False
+        self._busy = True
+        self._sound = False
         member = self._struck = rng.choice(list(self._cluster.members.values()))
         member.held = True
         try:
@@ -94,6 +99,8 @@ class Damage:
         """What an operator does, who looks every second: a node that can't start because its metadata log is damaged,
         or whose damaged replicas have not been repaired long after the last fault, is given an empty disk. Nothing is
         on the old one that others don't have."""
+        if not self._sound and not self._busy and not self._latent():
+            self._sound = self._whole()
         if self._peace is not None:
             self._peace += 1
         member = self._struck
@@ -105,6 +112,7 @@ class Damage:
         if not stuck and self._whole():
             return
         self._peace = None
+        self._sound = False
         self._flips.clear()
         member.endings.append("its disk was emptied")
         member.crash()
@@ -115,6 +123,7 @@ class Damage:
         """Some bits of a log turn over; half the time the node is down meanwhile."""
         if not await self._turn(length):
             return False
+        self._sound = False
         try:
             member = self._struck = rng.choice(list(self._cluster.members.values()))
             down = rng.random() < 0.5

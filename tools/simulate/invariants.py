@@ -18,6 +18,8 @@ from collections.abc import Callable
 from typing import Final
 from uuid import UUID
 
+from sprawl.groups.log import TOPIC as GROUPS_TOPIC
+from sprawl.groups.registry import partition_of
 from sprawl.partitions.partition import Partition
 from sprawl.quorum.identifiers import uuid_of
 from sprawl.quorum.image import MetadataImage
@@ -78,10 +80,10 @@ class Invariants:
         assert member.node is not None
         assert member.node.parts is not None
         replica = member.node.parts.quorum._replica
-        if not replica.started:
+        if not replica.started or replica._stopped:
             return
         kept, believed = state_in(replica._state), replica.raft.state
-        if (believed.epoch, believed.voted_id) != (kept.epoch, kept.voted_id) and not replica._stopped:
+        if (believed.epoch, believed.voted_id) != (kept.epoch, kept.voted_id):
             raise InvariantError(
                 f"node {member.node_id} is in quorum epoch {believed.epoch} and voted for {believed.voted_id}; on its "
                 f"disk are epoch {kept.epoch} and {kept.voted_id}"
@@ -185,12 +187,20 @@ class Invariants:
         topics = self._newest.topics.values() if self._newest is not None else ()
         return [each.replicas for topic in topics for each in topic.partitions if len(each.replicas) > 1]
 
-    def behind(self, name: str) -> bool:
-        """Whether the node of this name does not know the newest metadata that anybody had."""
-        member = next(each for each in self._cluster.members.values() if each.name == name)
-        parts = member.node.parts if member.up and member.node is not None else None
-        newest = max((image.offset for image in (self.newest_image(), self._newest) if image is not None), default=-1)
-        return parts is None or parts.quorum.image.offset < newest
+    def behind(self, group: str) -> bool:
+        """Whether a node does not know yet who leads what is remembered of a group: one that led may still answer."""
+        image = self._newest
+        topic = image.topics.get(GROUPS_TOPIC) if image is not None else None
+        if topic is None:
+            return True
+        index = partition_of(group, len(topic.partitions))
+        epoch = topic.partitions[index].leader_epoch
+        for member in self._cluster.up:
+            parts = member.node.parts if member.node is not None else None
+            known = parts.quorum.image.topics.get(GROUPS_TOPIC) if parts is not None else None
+            if known is None or known.partitions[index].leader_epoch != epoch:
+                return True
+        return False
 
     def newest_image(self) -> MetadataImage | None:
         images = [member.node.parts.quorum.image for member in self._cluster.up if member.node and member.node.parts]

@@ -103,7 +103,12 @@ MUTANTS: Final = (
         "await partition.durable()",
         "pass",
     ),
-    Mutant("leader-epoch-not-noted", f"{_PARTITION}.lead", "self.log.epochs.assign(", "(lambda *_: None)("),
+    Mutant(
+        "only-the-first-leader-epoch-is-noted",
+        "sprawl.storage.epochs:LeaderEpochs.assign",
+        "if epoch <= self.latest:",
+        "if self._entries:",
+    ),
     # -- producers
     Mutant(
         "dedup-lost-at-leader-change",

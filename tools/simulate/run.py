@@ -41,6 +41,8 @@ _SETTLING: Final = 120.0
 _RESTART_AFTER: Final = 1.0
 """Until a node that stopped by itself is started again, as a service manager would."""
 _QUIET_KINDS: Final = 0.35
+_LATENCIES: Final = (0.0003, 0.0003, 0.003, 0.03)
+"""Racks, cities, continents."""
 _REST: Final = 2.0
 """Between two looks at the invariants, when nothing has befallen the cluster for some time."""
 
@@ -52,6 +54,8 @@ class Plan:
     """Of faults."""
     nodes: int
     partitions: int
+    latency: float
+    """From one machine to another."""
     pace: Pace
     pause: float
     """Between two records of one producer."""
@@ -111,7 +115,8 @@ def plan(
     faults = schedule(rng, seconds, chosen, rng.choice(drawn.faults), drawn.longest)
     if only is not None:
         faults = [fault for number, fault in enumerate(faults) if number in only]
-    return Plan(seed, seconds, nodes, rng.randint(1, 4), drawn, rng.choice(drawn.records), settings, tuple(faults))
+    partitions, latency = rng.randint(1, 4), rng.choice(_LATENCIES)
+    return Plan(seed, seconds, nodes, partitions, latency, drawn, rng.choice(drawn.records), settings, tuple(faults))
 
 
 def simulate(plan: Plan) -> Outcome:
@@ -144,6 +149,7 @@ class _Course:
         self._plan = plan
         self._outcome = outcome
         self._runtime = world.driver.runtime
+        world.links.default.latency, world.links.default.jitter = plan.latency, plan.latency / 2
         self._cluster = SimulatedCluster(world, plan.nodes, plan.settings, racks=True)
         self._invariants = Invariants(self._cluster)
         invariants = self._invariants
