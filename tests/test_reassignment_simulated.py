@@ -181,8 +181,7 @@ async def under_load(world: Simulation, cluster: SimulatedCluster, replicas: lis
 async def move_away(operator: Operator, cluster: SimulatedCluster) -> None:
     assert await operator.move([3, 4]) is ErrorCode.NONE
     await operator.moved()
-    now = await operator.partition()
-    assert (now.replica_nodes, sorted(now.isr_nodes), now.leader_id) == ([3, 4], [3, 4], 3)
+    await operator.until(lambda now: (now.replica_nodes, sorted(now.isr_nodes), now.leader_id) == ([3, 4], [3, 4], 3))
     await asyncio.sleep(1)
     assert [await operator.has_log(name) for name in operator.names] == [False, False, True, True]
 
@@ -192,7 +191,7 @@ async def move_to_and_fro(operator: Operator, cluster: SimulatedCluster) -> None
     for target in ([3, 4], [1, 2], [4, 1], [2, 3], [1, 2]):
         assert await operator.move(target) is ErrorCode.NONE
         await operator.moved()
-        assert (await operator.partition()).replica_nodes == target
+        await operator.until(lambda now, target=target: now.replica_nodes == target)  # type: ignore[misc]
 
 
 async def cancel_midway(operator: Operator, cluster: SimulatedCluster) -> None:
@@ -202,8 +201,7 @@ async def cancel_midway(operator: Operator, cluster: SimulatedCluster) -> None:
     assert await operator.moving()
     assert await operator.move(None) is ErrorCode.NONE
     assert not await operator.moving()
-    now = await operator.partition()
-    assert (sorted(now.replica_nodes), sorted(now.isr_nodes)) == ([1, 2], [1, 2])
+    await operator.until(lambda now: (sorted(now.replica_nodes), sorted(now.isr_nodes)) == ([1, 2], [1, 2]))
     assert await operator.move(None) is ErrorCode.NO_REASSIGNMENT_IN_PROGRESS
     cluster.members[4].start()
     await asyncio.sleep(5)
@@ -218,7 +216,7 @@ async def kill_the_leader_on_the_way(operator: Operator, cluster: SimulatedClust
     await operator.until(lambda now: now.leader_id in (2, 3))
     cluster.members[4].start()
     await operator.moved()
-    assert sorted((await operator.partition()).isr_nodes) == [3, 4]
+    await operator.until(lambda now: sorted(now.isr_nodes) == [3, 4])
     cluster.members[1].start()
 
 

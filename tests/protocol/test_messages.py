@@ -6,7 +6,6 @@ the most memory for the fewest bytes.
 
 from __future__ import annotations
 
-import statistics
 import tracemalloc
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -356,7 +355,10 @@ def varint(value: int) -> bytes:
 
 
 def test_the_compiled_path_stays_near_code_written_by_hand() -> None:
-    """Produce with one small batch. The bound is loose, since machines are noisy; `tools.bench.codec` measures."""
+    """Produce with one small batch. The bound is loose, since machines are noisy; `tools.bench.codec` measures.
+
+    The quickest of each, for whatever else the machine does only ever adds to a time.
+    """
     assert PRODUCE.floor is not None
-    ratios = [time_call(PRODUCE.compiled, 2_000) / time_call(PRODUCE.floor, 2_000) for _ in range(7)]
-    assert statistics.median(ratios) < 3
+    compiled, floor = (min(time_call(each, 500) for _ in range(30)) for each in (PRODUCE.compiled, PRODUCE.floor))
+    assert compiled / floor < 3
