@@ -59,7 +59,7 @@ kafka: $(TOOLS) ## fetch Apache Kafka, which some tests and benches compare with
 	$(BIN)/python -m tools.bench.kafka_dist --fetch
 
 compat: $(TOOLS) ## real clients against a real broker; prints the matrix
-	$(BIN)/pytest compat_tests $(PYTEST_ARGS)
+	$(BIN)/pytest compat_tests -n 2 --dist loadfile $(PYTEST_ARGS)
 
 bench: $(TOOLS) ## the hot paths by themselves, then side by side with Apache Kafka (needs Java and Maven)
 	for one in $(BENCHES); do $(BIN)/python -m tools.bench.$$one || exit 1; done

@@ -94,13 +94,16 @@ class Matrix:
                 item.add_marker(pytest.mark.skip(reason=reason))
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
-        files = {item.path for item in session.items}
-        narrowed = (
-            session.config.option.keyword
-            or session.config.option.markexpr
-            or getattr(session.config.option, "lf", False)
-        )
-        named = any("::" in argument for argument in session.config.args)
+        self._look_whether_whole(session.config, {item.path for item in session.items})
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_node_collection_finished(self, node: Any, ids: list[str]) -> None:
+        """With pytest-xdist the processes collect, each of them everything."""
+        self._look_whether_whole(node.config, {HERE.parent / each.split("::")[0] for each in ids})
+
+    def _look_whether_whole(self, config: pytest.Config, files: set[Path]) -> None:
+        narrowed = config.option.keyword or config.option.markexpr or getattr(config.option, "lf", False)
+        named = any("::" in argument for argument in config.args)
         self.whole = not narrowed and not named and files >= set(HERE.rglob("test_*.py"))
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:

@@ -27,6 +27,10 @@ def leaders(address: str, topic: str) -> dict[int, int]:
     return {index: each.leader for index, each in found.partitions.items()}
 
 
+def controller(address: str) -> int:
+    return int(AdminClient({"bootstrap.servers": address}).list_topics(timeout=20).controller_id)
+
+
 @pytest.fixture(scope="module")
 def struck(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     with Cluster(tmp_path_factory.mktemp("struck"), QUICK) as running:
@@ -215,6 +219,7 @@ def test_without_a_majority_reads_go_on_and_writes_are_refused_until_it_is_back(
     consumer.assign([confluent_kafka.TopicPartition(topic, 0, 0)])
     assert next_value(consumer) == 0
     consumer.close()
+    until("the survivor stands for the controller", lambda: controller(here) == leader, 60)
     with pytest.raises(KafkaException, match="metadata quorum"):
         create_topic(here, new_name(), 1)
     refused: list[KafkaError | None] = []
