@@ -108,7 +108,7 @@ def routes_of(
         ClusterHandlers(parts.quorum, parts.logs, runtime.files, endpoints, access),
         TopicHandlers(controller, image, parts.settings, access, settled),
         ConfigHandlers(controller, image, parts.settings, access),
-        ProduceHandlers(parts.router, access, clock.wall_ms, hints),
+        ProduceHandlers(parts.router, access, clock.wall_ms, hints, lambda: parts.surely_active()),
         fetch,
         LogOffsetHandlers(parts.router, access),
         ProducerHandlers(ProducerIds(parts.anywhere.allocate_producer_ids), access),

@@ -28,17 +28,33 @@ from sprawl_protocol.messages import (
 )
 
 ACKS_ALL: Final = -1
+_OF_SEQUENCE: Final = frozenset(
+    {
+        ErrorCode.OUT_OF_ORDER_SEQUENCE_NUMBER,
+        ErrorCode.DUPLICATE_SEQUENCE_NUMBER,
+        ErrorCode.INVALID_PRODUCER_EPOCH,
+        ErrorCode.UNKNOWN_PRODUCER_ID,
+    }
+)
+"""What only the leader can know. A producer that believes one of yesterday begins anew, and sends twice."""
 
 
 class ProduceHandlers:
     def __init__(
-        self, router: Router, authorizer: Authorizer, now_ms: Callable[[], int], hints: LeaderHints | None = None
+        self,
+        router: Router,
+        authorizer: Authorizer,
+        now_ms: Callable[[], int],
+        hints: LeaderHints | None = None,
+        certain: Callable[[], bool] = lambda: True,
     ) -> None:
-        """`hints` tells producers who leads instead."""
+        """`hints` tells producers who leads instead; `certain`: whether nobody else can lead by now what this node
+        does."""
         self._router = router
         self._authorizer = authorizer
         self._now_ms = now_ms
         self._hints = hints
+        self._certain = certain
         self._impatience = Impatience()
 
     def routes(self) -> dict[ApiKey, Handler]:
@@ -80,7 +96,14 @@ class ProduceHandlers:
             raise ApiError(ErrorCode.TOPIC_AUTHORIZATION_FAILED, f"{context.principal} may not write to {name}")
         partition = self._router.find(topic_data.name, topic_data.topic_id, data.index)
         buffer, batches = check_produce(data.records, partition, context.api_version, self._now_ms())
-        return partition.append(buffer, batches, all_replicas=request.acks == ACKS_ALL)
+        try:
+            return partition.append(buffer, batches, all_replicas=request.acks == ACKS_ALL)
+        except ApiError as refusal:
+            if refusal.code in _OF_SEQUENCE and not self._certain():
+                raise ApiError(
+                    ErrorCode.NOT_LEADER_OR_FOLLOWER, f"{partition} may have another leader by now; {refusal.message}"
+                ) from None
+            raise
 
 
 def _refuse(answer: PartitionProduceResponse, error: ApiError) -> None:
