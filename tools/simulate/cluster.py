@@ -67,6 +67,7 @@ class Member:
     def start(self) -> None:
         if not self.machine.process.alive:
             self.machine.boot()
+        self.node = None  # what is left of its last life cannot be asked any more
         self.life = self.machine.run(self._live(self.machine.runtime))
 
     def restart(self) -> None:
