@@ -9,6 +9,7 @@ import signal
 import sys
 import tempfile
 from pathlib import Path
+from types import FrameType
 from typing import Annotated
 
 import typer
@@ -76,7 +77,8 @@ def main(
         if console.is_terminal
         else (lambda line: console.print(line, highlight=False, soft_wrap=True)),
     )
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _interrupt)
     with Screen(run, console):
         outcome = run.go()
     show(plan, outcome, console)
@@ -85,6 +87,13 @@ def main(
     if not outcome.problems and not keep and directory is None:
         shutil.rmtree(where.parent, ignore_errors=True)
     raise typer.Exit(1 if outcome.problems else 0)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    """Once: what follows is the orderly end."""
+    for each in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(each, signal.SIG_IGN)
+    raise KeyboardInterrupt
 
 
 if __name__ == "__main__":

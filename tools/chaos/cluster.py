@@ -40,8 +40,6 @@ class Cluster:
         self.cluster_id = ""
         self.died: list[str] = []
         """Nodes that ended without being asked to."""
-        self.starved = 0
-        """How often one ended while its disk was full."""
         self._timeline = timeline
         self._down: set[int] = set()
         self._lock = threading.RLock()
@@ -95,16 +93,10 @@ class Cluster:
         with self._lock:
             for node in self.nodes:
                 code = None if node.number in self._down else node.ended_by_itself()
-                if code is None:
-                    continue
-                if node.full or time.monotonic() < node.starved_until:
-                    # As Kafka does: a voter that cannot keep its vote ends rather than vote without.
-                    self.starved += 1
-                    self._timeline.note("ended for want of room", node=node.number, exit=code)
-                else:
+                if code is not None:
                     self.died.append(f"node {node.number} ended by itself with {code}; its log is {node.log_path}")
                     self._timeline.note("ended by itself", node=node.number, exit=code)
-                node.start()
+                    node.start()
 
     def stop(self) -> list[str]:
         """Ends all nodes cleanly; what was wrong with that."""

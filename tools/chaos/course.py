@@ -65,8 +65,6 @@ class Outcome:
     fired: Counter[Kind] = field(default_factory=Counter)
     skipped: Counter[Kind] = field(default_factory=Counter)
     counts: Counter[str] = field(default_factory=Counter)
-    starved: int = 0
-    """How often a node ended because its disk was full."""
     settled: list[float] = field(default_factory=list)
     """Seconds from the end of each round's harm until all was well."""
     gaps: dict[int, float] = field(default_factory=dict)
@@ -210,7 +208,6 @@ class Run:
         self.stage = "verdict"
         self.outcome.fired, self.outcome.skipped = self.nemesis.fired, self.nemesis.skipped
         self.outcome.problems += self.cluster.died
-        self.outcome.starved = self.cluster.starved
         self.outcome.counts = self.outcome.counts or self.counts
         compared = compare([node.data for node in self.cluster.nodes], TOPIC, self.nemesis.flips)
         self.outcome.unread_flips = compared.unread

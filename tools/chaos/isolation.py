@@ -11,9 +11,11 @@ import ctypes
 import fcntl
 import os
 import shutil
+import signal
 import struct
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -54,17 +56,21 @@ def obstacle() -> str:
 def again_inside(module: str, arguments: list[str]) -> int:
     """Runs `python -m module` with these arguments in new namespaces and waits for it; its exit code."""
     command = [*_unshare(), sys.executable, "-m", module, *arguments]
-    child = subprocess.Popen(command, env={**os.environ, _INSIDE: "1"})
-    while True:
-        try:
-            return child.wait()
-        except KeyboardInterrupt:
-            continue  # the terminal told the child, too; it cleans up
+    child = subprocess.Popen(command, env={**os.environ, _INSIDE: "1"}, start_new_session=True)
+
+    def tell(number: int, _: object) -> None:
+        with suppress(ProcessLookupError):
+            os.killpg(child.pid, number)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, tell)
+    return child.wait()
 
 
 def _unshare() -> list[str]:
+    """Processes have a namespace, too: when the first in it ends, so do all others."""
     user = [] if os.geteuid() == 0 else ["--user", "--map-root-user"]
-    return ["unshare", *user, "--net", "--mount", "--"]
+    return ["unshare", *user, "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "--"]
 
 
 def open_tun(name: str) -> int:

@@ -13,7 +13,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from contextlib import closing, suppress
 from pathlib import Path
 
@@ -23,7 +22,6 @@ from tools.chaos.replicas import Flip
 SPRAWL = Path(sys.executable).with_name("sprawl")
 ADMIN = Path(sys.executable).with_name("sprawl-admin")
 _STOP_SECONDS = 60.0
-_ENDING_SECONDS = 15.0
 _PIECE = 1 << 20
 
 
@@ -39,8 +37,6 @@ class Node:
         self.disk = directory / "disk"
         self.log_path = directory / "node.log"
         self.full = False
-        self.starved_until = 0.0
-        """Until then an end of this node may be for want of room, by the monotonic clock."""
         self.frozen = False
         self._network = network
         self._process: subprocess.Popen[bytes] | None = None
@@ -156,7 +152,6 @@ class Node:
     def make_room(self) -> None:
         (self.disk / "filler").unlink(missing_ok=True)
         self.full = False
-        self.starved_until = time.monotonic() + _ENDING_SECONDS
 
     def wipe(self) -> None:
         """The disk is lost, with all that was on it."""

@@ -21,7 +21,6 @@ def summary(plan: Plan, outcome: Outcome) -> dict[str, Any]:
         "records": outcome.records,
         "faults": {kind.value: outcome.fired[kind] for kind in plan.kinds},
         "skipped": {kind.value: number for kind, number in outcome.skipped.items()},
-        "ended_for_want_of_room": outcome.starved,
         "unread_flips": outcome.unread_flips,
         "settled_seconds": [round(each, 1) for each in outcome.settled],
         "longest_gap_seconds": {str(partition): round(gap, 2) for partition, gap in outcome.gaps.items()},
@@ -44,8 +43,6 @@ def show(plan: Plan, outcome: Outcome, console: Console) -> None:
     table.add_row("faults", f"{sum(outcome.fired.values())}: {fired}")
     if told["skipped"]:
         table.add_row("skipped", ", ".join(f"{kind} {number}" for kind, number in told["skipped"].items()))
-    if outcome.starved:
-        table.add_row("nodes that ended for want of room", str(outcome.starved))
     if outcome.unread_flips:
         table.add_row("flipped bits nobody read", str(outcome.unread_flips))
     settled = outcome.settled or [0.0]
