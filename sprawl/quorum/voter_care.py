@@ -3,14 +3,21 @@
 Pure: what is known of voters and brokers in, the next set of voters out, at most one step from the present one
 (KIP-853). A replacement is added before the lost voter is removed: while four vote and three are there, as many may
 fail as before. Only a node that came back with another disk is removed first, for a node votes once.
+
+Where nobody can replace the lost, they may go if three stay. Three voters of whom one is lost remain three: a vote less
+would not let more of them fail, and what a single voter decides is on one disk.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable
+from typing import Final
 
 from sprawl.quorum.image import BrokerImage
 from sprawl.quorum.voters import Address, ReplicaKey, Voters
+
+_FEWEST: Final = 3
+"""Voters, once there have been as many nodes: whoever is away."""
 
 
 def wanted_size(brokers: int, limit: int) -> int:
@@ -41,7 +48,8 @@ def next_voters(
         broker = registered.get(key.node_id)
         if broker is not None and broker.active:
             return voters.without(key)  # it is back, with another disk
-    size = wanted_size(sum(not gone(each) for each in registered), limit)
+    here = wanted_size(sum(not gone(each) for each in registered), limit)
+    size = max(here, min(_FEWEST, wanted_size(len(registered), limit)))
     if len(voters) - len(lost) < size:
         for candidate in sorted(registered.values(), key=lambda broker: broker.id):
             fresh = _key_of(candidate)
