@@ -18,7 +18,7 @@ from tools.simulate.run import Outcome, plan, simulate
 T = TypeVar("T")
 
 _WORLDS_PER_PROCESS: Final = 100
-"""A process is replaced then, so that nothing can pile up."""
+"""On average; then they are replaced, so that nothing can pile up."""
 
 
 def world_of(seed: int, seconds: float, pace: str | None, kinds: list[Kind] | None) -> Outcome:
@@ -30,12 +30,13 @@ def results(work: Sequence[Callable[[], T]], jobs: int) -> Iterator[T]:
         for each in work:
             yield each()
         return
-    with ProcessPoolExecutor(
-        jobs,
-        mp_context=multiprocessing.get_context("spawn"),
-        initializer=_quiet,
-        max_tasks_per_child=_WORLDS_PER_PROCESS,
-    ) as pool:
+    # A new pool now and then: with max_tasks_per_child a pool can stop for good (python/cpython#115634).
+    for first in range(0, len(work), jobs * _WORLDS_PER_PROCESS):
+        yield from _pooled(work[first : first + jobs * _WORLDS_PER_PROCESS], jobs)
+
+
+def _pooled(work: Sequence[Callable[[], T]], jobs: int) -> Iterator[T]:
+    with ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn"), initializer=_quiet) as pool:
         waiting: set[Future[T]] = {pool.submit(each) for each in work}
         while waiting:
             done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
