@@ -158,7 +158,7 @@ class LogCutter(LogWriter):
                 place.enter(segment)
             while place.position < segment.size and place.offset < target:
                 try:
-                    _, batches = await self._reading.batches_at(segment, place.position)
+                    _, batches = await self._reading.batches_at(segment, place.position, place.offset)
                 except DamagedError:
                     if self.damaged is not None and target <= self.damaged_from:
                         return place  # this is what is to be cut off

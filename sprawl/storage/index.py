@@ -170,19 +170,19 @@ class LogIndex:
             changes.append((self._id + b"t" + _THREE.pack(segment, timestamp_before, offset), _LONG.pack(position)))
         return changes
 
-    def position_of(self, segment: int, offset: int) -> int:
-        """A position in the segment at or before the batch that holds `offset`."""
+    def place_of(self, segment: int, offset: int) -> tuple[int, int]:
+        """A position in the segment at or before the batch that holds `offset`, and the offset that is due there."""
         start = self._id + b"o" + _TWO.pack(segment, 0)
-        for _, value in self._store.scan_back(start, self._id + b"o" + _TWO.pack(segment, offset + 1)):
-            return int(_ENTRY.unpack(value)[0])
-        return 0
+        for key, value in self._store.scan_back(start, self._id + b"o" + _TWO.pack(segment, offset + 1)):
+            return int(_ENTRY.unpack(value)[0]), int(_LONG.unpack(key[-_LONG.size :])[0])
+        return 0, segment
 
-    def position_before(self, segment: int, timestamp: int) -> int:
-        """A position before which the segment has no record of `timestamp` or newer."""
+    def place_before(self, segment: int, timestamp: int) -> tuple[int, int]:
+        """As `place_of`: a position before which the segment has no record of `timestamp` or newer."""
         start = self._id + b"t" + _THREE.pack(segment, 0, 0)
-        for _, value in self._store.scan_back(start, self._id + b"t" + _THREE.pack(segment, max(timestamp, 0), 0)):
-            return int(_LONG.unpack(value)[0])
-        return 0
+        for key, value in self._store.scan_back(start, self._id + b"t" + _THREE.pack(segment, max(timestamp, 0), 0)):
+            return int(_LONG.unpack(value)[0]), int(_LONG.unpack(key[-_LONG.size :])[0])
+        return 0, segment
 
     def closed(self, segment: int, facts: SegmentFacts) -> list[Change]:
         packed = _SEGMENT.pack(facts.size, facts.next_offset, facts.max_timestamp, facts.max_timestamp_base)

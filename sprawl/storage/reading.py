@@ -11,12 +11,15 @@ from dataclasses import dataclass
 from typing import Final
 
 from sprawl.runtime import Buffer
+from sprawl.storage.batches import Found, batches_in
+from sprawl.storage.epochs import LeaderEpochs
 from sprawl.storage.index import LogIndex
-from sprawl.storage.segment import DamagedError, Found, Segment, batches_in, checked
+from sprawl.storage.order import Order
+from sprawl.storage.segment import DamagedError, Segment, TornError, checked, size_at
 from sprawl.storage.segments import Segments
 from sprawl_protocol.compression import MAX_DECOMPRESSED
 from sprawl_protocol.errors import ProtocolError
-from sprawl_protocol.records import HEADER_SIZE, LOG_OVERHEAD, BatchHeader, records_of
+from sprawl_protocol.records import HEADER_SIZE, BatchHeader, records_of
 
 log_ = logging.getLogger(__name__)
 
@@ -48,9 +51,10 @@ class CutError(Exception):
 
 
 class LogFiles:
-    def __init__(self, segments: Segments, index: LogIndex) -> None:
+    def __init__(self, segments: Segments, index: LogIndex, epochs: LeaderEpochs) -> None:
         self._segments = segments
         self._index = index
+        self._epochs = epochs
         self._cuts = 0
         self._places: OrderedDict[int, tuple[int, int]] = OrderedDict()
         """Offset to (segment, position): where readers stopped."""
@@ -62,31 +66,33 @@ class LogFiles:
 
     def read_now(self, offset: int, max_bytes: int, until: int, minimum_one: bool) -> LogRead | None:
         """None if the disk must be asked. Raises `DamagedError`."""
-        segment, position = self._place_of(offset)
+        segment, position, due = self._place_of(offset)
         wanted = 0
         while True:
             size = min(max(wanted, max_bytes, _LEAST_READ), segment.size - position)
             data: Buffer | None = segment.file.read_now(position, size) if size > 0 else b""
             if data is None or len(data) < size:
                 return None
-            found = batches_in(segment, data, position, offset, until, max_bytes, minimum_one)
+            order = Order(segment, self._epochs, due)
+            found = batches_in(order, segment, data, position, offset, until, max_bytes, minimum_one)
             again = self._next_step(found, segment, position, until, minimum_one)
             if again is None:
                 return self._result(found, offset, segment)
-            segment, position, wanted = again
+            segment, position, due, wanted = again
 
     async def read(self, offset: int, max_bytes: int, until: int, minimum_one: bool) -> LogRead:
         """Raises `DamagedError`, `OSError`, `CutError`."""
-        segment, position = self._place_of(offset)
+        segment, position, due = self._place_of(offset)
         wanted = 0
         while True:
             size = min(max(wanted, max_bytes, _LEAST_READ), segment.size - position)
             data: Buffer = await self._bytes(segment, position, size) if size > 0 else b""
-            found = batches_in(segment, data, position, offset, until, max_bytes, minimum_one)
+            order = Order(segment, self._epochs, due)
+            found = batches_in(order, segment, data, position, offset, until, max_bytes, minimum_one)
             again = self._next_step(found, segment, position, until, minimum_one)
             if again is None:
                 return self._result(found, offset, segment)
-            segment, position, wanted = again
+            segment, position, due, wanted = again
 
     async def _bytes(self, segment: Segment, position: int, size: int) -> Buffer:
         cuts = self._cuts
@@ -100,26 +106,29 @@ class LogFiles:
             raise CutError
         return data
 
-    def _place_of(self, offset: int) -> tuple[Segment, int]:
+    def _place_of(self, offset: int) -> tuple[Segment, int, int]:
+        """Where to begin to read, and the offset due there."""
         segment = self._segments[self._segments.holding(offset)]
         known = self._places.get(offset)
         if known is not None and known[0] == segment.base_offset:
-            return segment, known[1]
-        return segment, self._index.position_of(segment.base_offset, offset)
+            return segment, known[1], offset
+        return segment, *self._index.place_of(segment.base_offset, offset)
 
     def _next_step(
         self, found: Found, segment: Segment, position: int, until: int, minimum_one: bool
-    ) -> tuple[Segment, int, int] | None:
-        """Where to read next, and how much; None if there is enough, or nothing that may be read."""
+    ) -> tuple[Segment, int, int, int] | None:
+        """Where to read next, the offset due there, and how much; None if there is enough, or nothing to be read."""
         if len(found.data):
             return None
         if found.wanted:
-            return (segment, found.position, found.wanted) if minimum_one else None
+            return (segment, found.position, found.due, found.wanted) if minimum_one else None
         if found.position >= segment.size:
             following = self._segments.after(segment)
-            return (following, 0, 0) if following is not None and following.base_offset < until else None
+            if following is None or following.base_offset >= until:
+                return None
+            return following, 0, following.base_offset, 0
         if found.position > position:
-            return segment, found.position, 0  # what was read lies before the offset: on from there
+            return segment, found.position, found.due, 0  # what was read lies before the offset: on from there
         return None
 
     def _result(self, found: Found, offset: int, segment: Segment) -> LogRead:
@@ -144,8 +153,8 @@ class LogFiles:
         for segment in list(self._segments):
             if segment.max_timestamp < timestamp or segment.next_offset <= from_offset:
                 continue
-            position = self._index.position_before(segment.base_offset, timestamp)
-            found = await self._scan(segment, position, timestamp, from_offset)
+            place = self._index.place_before(segment.base_offset, timestamp)
+            found = await self._scan(segment, place, timestamp, from_offset)
             if found is not None:
                 return found
         return None
@@ -165,16 +174,16 @@ class LogFiles:
         if best is None:
             return None
         behind = max(best.max_timestamp_base, from_offset) if largest == best.max_timestamp else from_offset
-        return await self._scan(best, self._index.position_of(best.base_offset, behind), largest, from_offset)
+        return await self._scan(best, self._index.place_of(best.base_offset, behind), largest, from_offset)
 
     async def _newest_behind(self, segment: Segment, from_offset: int) -> int:
         """The largest timestamp from an offset in the middle of a segment on: its newest record may lie before."""
-        position = self._index.position_of(segment.base_offset, from_offset)
+        position, due = self._index.place_of(segment.base_offset, from_offset)
         largest = -1
         while position < segment.size:
-            data, batches = await self.batches_at(segment, position)
+            data, batches = await self.batches_at(segment, position, due)
             for pos, header in batches:
-                position += header.size
+                position, due = position + header.size, header.next_offset
                 if header.last_offset < from_offset or header.max_timestamp <= largest:
                     continue
                 if header.base_offset >= from_offset:
@@ -183,53 +192,65 @@ class LogFiles:
                     largest = max(largest, _newest_record(data, pos, header, from_offset))
         return largest
 
-    async def _scan(self, segment: Segment, position: int, timestamp: int, from_offset: int) -> Located | None:
+    async def _scan(self, segment: Segment, place: tuple[int, int], timestamp: int, from_offset: int) -> Located | None:
+        position, due = place
         while position < segment.size:
-            data, batches = await self.batches_at(segment, position)
+            data, batches = await self.batches_at(segment, position, due)
             for pos, header in batches:
                 if header.max_timestamp >= timestamp and header.last_offset >= from_offset:
                     found = _record_at(data, pos, header, timestamp, from_offset)
                     if found is not None:
                         return found
-                position += header.size
+                position, due = position + header.size, header.next_offset
         return None
 
     async def position_of(self, segment: Segment, offset: int) -> int:
         """Where the first batch begins that ends behind `offset`. Raises as `first_at_or_after`."""
-        position = self._index.position_of(segment.base_offset, offset)
+        position, due = self._index.place_of(segment.base_offset, offset)
         while position < segment.size:
-            _, batches = await self.batches_at(segment, position)
+            _, batches = await self.batches_at(segment, position, due)
             for _, header in batches:
                 if header.next_offset > offset:
                     return position
-                position += header.size
+                position, due = position + header.size, header.next_offset
         return position
 
-    async def batches_at(self, segment: Segment, position: int) -> tuple[memoryview, list[tuple[int, BatchHeader]]]:
-        """At least one batch from `position` on, which is not the segment's end. Raises as `first_at_or_after`."""
+    async def batches_at(
+        self, segment: Segment, position: int, due: int
+    ) -> tuple[memoryview, list[tuple[int, BatchHeader]]]:
+        """At least one batch from `position` on, which is not the segment's end; no offset below `due` may be there.
+
+        Raises as `first_at_or_after`.
+        """
         left = segment.size - position
         data = memoryview(await self._bytes(segment, position, min(_SCAN_CHUNK, left)))
-        if len(data) < (first := _size_at(data, 0)) <= left:
-            data = memoryview(await self._bytes(segment, position, first))
+        found = self._whole(segment, data, position, due)
+        if not found and len(data) < left:
+            # The first batch is large, or the one behind it must be seen to begin.
+            wanted = min(size_at(data, 0) + HEADER_SIZE, left)
+            data = memoryview(await self._bytes(segment, position, wanted))
+            found = self._whole(segment, data, position, due)
+        if not found:
+            raise TornError(segment, position)
+        return data, found
+
+    def _whole(self, segment: Segment, data: memoryview, position: int, due: int) -> list[tuple[int, BatchHeader]]:
         found: list[tuple[int, BatchHeader]] = []
+        order = Order(segment, self._epochs, due)
+        left = segment.size - position
         pos = 0
-        while len(data) - pos >= HEADER_SIZE and not len(data) - pos < _size_at(data, pos) <= left - pos:
+        while len(data) - pos >= HEADER_SIZE and not len(data) - pos < size_at(data, pos) <= left - pos:
             try:
                 header = checked(segment, data, position, pos)
+                if not order.admit(data, position, pos, header):
+                    break
             except DamagedError:
                 if found:
                     break
                 raise
             found.append((pos, header))
             pos += header.size
-        if not found:
-            raise DamagedError(segment, position, "the file ends within a batch")
-        return data, found
-
-
-def _size_at(data: memoryview, pos: int) -> int:
-    """0 if the batch's size is not in `data`."""
-    return LOG_OVERHEAD + int.from_bytes(data[pos + 8 : pos + 12], "big", signed=True) if len(data) >= pos + 12 else 0
+        return found
 
 
 def _record_at(data: memoryview, pos: int, header: BatchHeader, timestamp: int, from_offset: int) -> Located | None:

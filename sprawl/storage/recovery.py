@@ -4,10 +4,10 @@ In: the directory and the index. Out: segments, epochs and producer states, and 
 believed that was not synced before the last checkpoint: from there on every batch is read and its checksum compared.
 
 - A clean shutdown leaves a checkpoint at the end of the files, so that nothing has to be read.
-- Behind the checkpoint, bytes that are no batch and have no batch behind them are a torn tail: the process died while
-  it wrote them, and they are cut.
-- Bytes that are no batch, with a batch behind them or before the checkpoint, are damage: the log is served up to there
-  and takes nothing more, until it is repaired. Nothing is cut.
+- A file that ends within a batch behind the checkpoint has a torn tail: the process died while it wrote, and the
+  tail is cut.
+- Anything else that is no batch, or a batch that does not belong where it lies, is damage: the log is served up to
+  there and takes nothing more, until it is repaired. Nothing is cut.
 - After a power failure it is otherwise: what was not synced may be torn anywhere, also before batches that are whole,
   and a segment may be missing its end. Behind the checkpoint the log is then cut at the first thing that is not right:
   in `fsync` durability everything acknowledged lies before it; in the others that is what they risk.
@@ -23,19 +23,23 @@ import posixpath
 from dataclasses import dataclass, field
 from typing import Final
 
+from crc32c import crc32c
+
 from sprawl.runtime import FileSystem
 from sprawl.storage.beginning import finish_reset
 from sprawl.storage.epochs import LeaderEpochs
 from sprawl.storage.index import Change, Checkpoint, LogIndex, SegmentFacts
 from sprawl.storage.producers import ProducerStates
-from sprawl.storage.segment import DELETED, DamagedError, Segment, base_offset_of, checked
+from sprawl.storage.segment import DELETED, DamagedError, Segment, TornError, base_offset_of, checked, size_at
 from sprawl_protocol.errors import ProtocolError
-from sprawl_protocol.records import HEADER_SIZE, LOG_OVERHEAD, MAGIC, BatchHeader, check_crc, read_header
+from sprawl_protocol.records import HEADER_SIZE, MAGIC, BatchHeader, check_crc, read_header
 
 log = logging.getLogger(__name__)
 
 _CHUNK: Final = 4 * 1024 * 1024
 _INDEX_BATCH: Final = 4096
+_CRC_AT: Final = 17
+"""Of the checksum, which covers all that is behind it."""
 
 
 @dataclass(slots=True)
@@ -146,7 +150,11 @@ class _Recovery:
                     behind = segments[at + 1 :]
                     if self._may_cut(segment.next_offset):
                         cut += self._cut(segment, error.position) + self._remove(behind)
-                    elif not behind and await self._is_torn_tail(segment, error.position):
+                    elif (
+                        not behind
+                        and isinstance(error, TornError)
+                        and await self._is_torn_tail(segment, error.position)
+                    ):
                         cut += self._cut(segment, error.position)
                     else:
                         damaged = str(error)
@@ -239,33 +247,37 @@ class _Recovery:
         end = segment.file.size
         while position < end:
             data = memoryview(await segment.file.read(position, _CHUNK))
-            used = self._read_chunk(segment, data, position, following)
+            used = self._read_chunk(segment, data, position, following, more=True)
             if used == 0:
-                size = 12 + int.from_bytes(data[8:12], "big", signed=True) if len(data) >= HEADER_SIZE else 0
-                if not _CHUNK < size <= end - position:
+                # The first batch is large, or the one behind it must be seen.
+                wanted = size_at(data, 0)
+                if not HEADER_SIZE <= wanted <= end - position:
                     segment.size = position
-                    raise DamagedError(segment, position, "the file ends within a batch")
-                data = memoryview(await segment.file.read(position, size))
-                used = self._read_chunk(segment, data, position, following)
+                    raise TornError(segment, position)
+                data = memoryview(await segment.file.read(position, min(wanted + _CHUNK, end - position)))
+                used = self._read_chunk(segment, data, position, following, more=False)
             position += used
         segment.size = position
         facts = SegmentFacts(segment.size, segment.next_offset, segment.max_timestamp, segment.max_timestamp_base)
         self._changes += self._index.closed(segment.base_offset, facts)
 
-    def _read_chunk(self, segment: Segment, data: memoryview, position: int, following: int | None) -> int:
-        """Take in the whole batches of `data`; returns the bytes they fill."""
+    def _read_chunk(
+        self, segment: Segment, data: memoryview, position: int, following: int | None, *, more: bool
+    ) -> int:
+        """Take in the whole batches of `data`; returns the bytes they fill. `more` of the file can be had at once."""
         pos = 0
         while len(data) - pos >= HEADER_SIZE:
-            size = LOG_OVERHEAD + int.from_bytes(data[pos + 8 : pos + 12], "big", signed=True)
-            if len(data) - pos < size <= segment.file.size - position - pos:
+            size = size_at(data, pos)
+            if len(data) - pos < size:
                 break
             try:
                 header = checked(segment, data, position, pos)
-                if header.base_offset < segment.next_offset:
-                    reason = f"offset {header.base_offset} where {segment.next_offset} was due"
-                    raise DamagedError(segment, position + pos, reason)
-                if header.base_offset > segment.next_offset:
-                    _check_gap(segment, header, position + pos, _offset_at(data, pos + size), following)
+                behind = position + pos + size
+                if not self._expected(segment, header):
+                    if more and len(data) - pos < size + _CHUNK // 2 and position + len(data) < segment.file.size:
+                        break  # to be seen together with the one behind it
+                    then = following if behind == segment.file.size else None
+                    self._confirm(segment, header, _header_at(data, pos + size), position + pos, then)
             except DamagedError as error:
                 segment.size = error.position
                 raise
@@ -284,28 +296,49 @@ class _Recovery:
         self._read += pos
         return pos
 
+    def _expected(self, segment: Segment, header: BatchHeader) -> bool:
+        """Whether base offset and leader epoch, which the checksum does not cover, are just what was due."""
+        return header.base_offset == segment.next_offset and header.partition_leader_epoch == self._epochs.latest
+
+    def _confirm(
+        self, segment: Segment, header: BatchHeader, behind: BatchHeader | None, position: int, following: int | None
+    ) -> None:
+        """Offsets may be missing before a batch, and its epoch may be new, if what comes behind it agrees: the next
+        batch, or the next segment, which begins at `following`. Raises `DamagedError`."""
+        epoch, due = header.partition_leader_epoch, segment.next_offset
+        newest = epoch if behind is None else behind.partition_leader_epoch
+        if not self._epochs.latest <= epoch <= newest:
+            reason = f"leader epoch {epoch} between {self._epochs.latest} and {newest}"
+            raise DamagedError(segment, position, reason)
+        if behind is not None:
+            following = behind.base_offset
+        if header.base_offset < due or (header.base_offset > due and not _is_before(header, following)):
+            then = "" if following is None else f", and then {following}"
+            reason = f"offsets {header.base_offset} to {header.last_offset} where {due} was due{then}"
+            raise DamagedError(segment, position, reason)
+
     async def _is_torn_tail(self, segment: Segment, position: int) -> bool:
         checkpoint = self._start.checkpoint
         if checkpoint is not None and segment.next_offset < checkpoint.offset:
             return False
+        rest = memoryview(await segment.file.read(position, segment.file.size - position))
+        if len(rest) >= HEADER_SIZE and crc32c(rest[_CRC_AT + 4 :]) == int.from_bytes(
+            rest[_CRC_AT : _CRC_AT + 4], "big"
+        ):
+            return False  # whole, but for the length it names
         return not await _has_batch_behind(segment, position + 1)
 
 
-def _check_gap(segment: Segment, header: BatchHeader, position: int, behind: int | None, following: int | None) -> None:
-    """The checksum does not cover the base offset: where offsets are missing before a batch, as after compaction, what
-    comes behind it has to agree. Raises `DamagedError`."""
-    due = following if behind is None else behind
-    if due is not None and header.last_offset >= due:
-        reason = f"offsets {header.base_offset} to {header.last_offset} where {segment.next_offset} was due"
-        raise DamagedError(segment, position, reason)
+def _is_before(header: BatchHeader, offset: int | None) -> bool:
+    return offset is not None and header.last_offset < offset
 
 
-def _offset_at(data: memoryview, pos: int) -> int | None:
-    """The base offset of the batch that begins there, if all of one was read."""
-    size = LOG_OVERHEAD + int.from_bytes(data[pos + 8 : pos + 12], "big", signed=True)
+def _header_at(data: memoryview, pos: int) -> BatchHeader | None:
+    """Of the batch that begins there, if all of one was read."""
+    size = size_at(data, pos)
     if not HEADER_SIZE <= size <= len(data) - pos or not _is_batch(data[pos : pos + size], 0):
         return None
-    return int.from_bytes(data[pos : pos + 8], "big")
+    return read_header(data, pos)
 
 
 def _close(segments: list[Segment]) -> None:
@@ -322,7 +355,7 @@ async def _has_batch_behind(segment: Segment, position: int) -> bool:
         at = data.find(magic, 16)
         while at >= 0:
             pos = at - 16
-            size = LOG_OVERHEAD + int.from_bytes(data[pos + 8 : pos + 12], "big", signed=True)
+            size = size_at(memoryview(data), pos)
             if HEADER_SIZE <= size <= end - position - pos:
                 batch = data[pos : pos + size]
                 if len(batch) < size:

@@ -9,9 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from sprawl.runtime import Buffer, File
+from sprawl.runtime import File
 from sprawl_protocol.errors import ProtocolError
-from sprawl_protocol.records import HEADER_SIZE, BatchHeader, check_crc, read_header
+from sprawl_protocol.records import LOG_OVERHEAD, BatchHeader, check_crc, read_header
 
 SUFFIX: Final = ".log"
 DELETED: Final = ".deleted"
@@ -25,6 +25,13 @@ class DamagedError(Exception):
         self.segment = segment.base_offset
         self.position = position
         self.reason = reason
+
+
+class TornError(DamagedError):
+    """The file ends within a batch: so ends a write that was under way when the process died."""
+
+    def __init__(self, segment: Segment, position: int) -> None:
+        super().__init__(segment, position, "the file ends within a batch")
 
 
 def file_name(base_offset: int) -> str:
@@ -67,60 +74,6 @@ class Segment:
         self.next_offset = header.next_offset
 
 
-@dataclass(slots=True)
-class Found:
-    """Whole batches out of one read."""
-
-    data: memoryview
-    position: int
-    """Of `data` in the file."""
-    next_offset: int
-    wanted: int
-    """If not zero: nothing fitted, and the first batch takes this many bytes."""
-
-
-def batches_in(
-    segment: Segment, data: Buffer, position: int, offset: int, until: int, room: int, minimum_one: bool
-) -> Found:
-    """Of `data`, read at `position`, the batches from the one that holds `offset` up to `until`, in `room` bytes.
-
-    Every batch returned has been checked against its checksum. Raises `DamagedError`.
-    """
-    view = memoryview(data)
-    begin = end = 0
-    next_offset = offset
-    pos = 0
-    while len(view) - pos >= HEADER_SIZE:
-        size = 12 + int.from_bytes(view[pos + 8 : pos + 12], "big", signed=True)
-        if size > len(view) - pos and HEADER_SIZE <= size <= segment.size - position - pos:
-            break  # the rest of it was not read
-        header = checked(segment, view, position, pos)
-        if not segment.base_offset <= header.base_offset <= header.last_offset < segment.next_offset:
-            # The checksum does not cover the base offset.
-            reason = f"offsets {header.base_offset} to {header.last_offset} where none but this segment's may be"
-            raise DamagedError(segment, position + pos, reason)
-        if header.base_offset >= until:
-            break
-        if header.last_offset >= offset:
-            if end == 0:
-                begin = pos
-            if pos + header.size - begin > room and (end or not minimum_one):
-                return Found(view[begin:end], position + begin, next_offset, 0)
-            end = pos + header.size
-            next_offset = header.next_offset
-        pos += header.size
-    if end:
-        return Found(view[begin:end], position + begin, next_offset, 0)
-    left = len(view) - pos
-    if left < HEADER_SIZE and position + pos + HEADER_SIZE <= segment.size:
-        return Found(view[:0], position + pos, offset, HEADER_SIZE)
-    if left >= HEADER_SIZE:
-        size = 12 + int.from_bytes(view[pos + 8 : pos + 12], "big", signed=True)
-        if size > left:
-            return Found(view[:0], position + pos, offset, size)
-    return Found(view[:0], position + pos, offset, 0)
-
-
 def checked(segment: Segment, view: memoryview, position: int, pos: int) -> BatchHeader:
     """The header of the batch at `pos` of `view`, which was read at `position`. Raises `DamagedError`."""
     try:
@@ -130,3 +83,8 @@ def checked(segment: Segment, view: memoryview, position: int, pos: int) -> Batc
     if not check_crc(view, pos, header):
         raise DamagedError(segment, position + pos, "the checksum does not match")
     return header
+
+
+def size_at(data: memoryview, pos: int) -> int:
+    """Of the batch at `pos`, as it says itself; 0 if that is not in `data`."""
+    return LOG_OVERHEAD + int.from_bytes(data[pos + 8 : pos + 12], "big", signed=True) if len(data) >= pos + 12 else 0

@@ -100,7 +100,7 @@ class LogWriter:
         self._roll_jitter_ms = roll_jitter_ms
         self._budget = budget
         self._tail = Tail(budget)
-        self._reading = LogFiles(segments, index)
+        self._reading = LogFiles(segments, index, epochs)
         self._pending: list[_Pending] = []
         self._pending_bytes = 0
         self._write_scheduled = False

@@ -125,6 +125,13 @@ class Model:
         self.written = min(self.written, offset)
         self.stable = min(self.stable, offset)
 
+    def mended_at(self, log: Log) -> None:
+        """A batch at the very end with a gap before it is not believed after a crash; the leader has it."""
+        last = next(batch for batch in self.batches if batch.base > log.damaged_from)
+        assert all(batch.next <= log.damaged_from or batch.base >= last.base for batch in self.batches)
+        assert f"offsets {last.base} to {last.next - 1} where {log.damaged_from} was due" in str(log.damaged)
+        self.lose_from(log.damaged_from)
+
     def found(self, log: Log, ended: End) -> None:
         """Take over what a life finds, after checking that it may be so."""
         assert log.damaged is None
@@ -345,6 +352,9 @@ async def live(runtime: Runtime, model: Model, rng: Random, durability: str, end
     config = TopicConfig.of({"sprawl.durability": durability, "retention.ms": "-1", "file.delete.delay.ms": "100"})
     config = replace(config, internal_segment_bytes=4_000, index_interval_bytes=300, segment_ms=1 << 50)
     log = await manager.open(TOPIC_ID, "orders", 0, config)
+    if log.damaged is not None:
+        model.mended_at(log)
+        await log.truncate_to(log.damaged_from)
     model.found(log, ended)
     model.boot_id = runtime.boot_id
     life = Life(runtime, manager, log, model, rng)

@@ -21,7 +21,7 @@ async def filled(log: Log, batches: int = 40) -> LogFiles:
     for n in range(batches):
         append(log, 2, timestamp=1_000 * n)
         await written(log)
-    return LogFiles(log.segments, log.index)
+    return LogFiles(log.segments, log.index, log.epochs)
 
 
 class Counted:
@@ -32,9 +32,9 @@ class Counted:
         self.lookups = 0
         files._index = self  # type: ignore[assignment]
 
-    def position_of(self, segment: int, offset: int) -> int:
+    def place_of(self, segment: int, offset: int) -> tuple[int, int]:
         self.lookups += 1
-        return self._index.position_of(segment, offset)
+        return self._index.place_of(segment, offset)
 
 
 class Slow:
@@ -127,7 +127,7 @@ async def test_times_out_of_order_give_the_first_record_that_is_late_enough(disk
         for time in (5_000, 1_000, 9_000, 2_000, 9_000, 3_000) * 5:
             append(log, timestamp=time)
             await written(log)
-        files = LogFiles(log.segments, log.index)
+        files = LogFiles(log.segments, log.index, log.epochs)
         for time, offset in ((0, 0), (5_000, 0), (5_001, 2), (9_000, 2)):
             found = await files.first_at_or_after(time, 0)
             assert found is not None
@@ -142,7 +142,7 @@ async def test_times_out_of_order_give_the_first_record_that_is_late_enough(disk
 
 async def test_an_empty_log_has_no_newest_record(disk: Disk) -> None:
     async with disk.log() as log:
-        files = LogFiles(log.segments, log.index)
+        files = LogFiles(log.segments, log.index, log.epochs)
         assert await files.newest(0) is None
         assert await files.first_at_or_after(0, 0) is None
         assert (await files.read(0, 1_000, 10, True)).size == 0

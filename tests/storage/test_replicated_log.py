@@ -95,10 +95,28 @@ async def test_segments_have_no_gaps_between_them_though_batches_have(disk: Disk
             await written(log)
         assert len(log.segments) > 5
         assert [s.base_offset for s in log.segments][1:] == [s.next_offset for s in log.segments][:-1]
+        replicate(log, (392, 8, 0))
+        await written(log)
         after = disk.crashed()
     async with (after if crashed else disk).log() as log:
         assert log.damaged is None
-        assert await offsets(log) == [each for each in range(392) if each % 10 < 2]
+        assert await offsets(log) == [each for each in range(400) if each % 10 < 2 or each > 391]
+
+
+async def test_a_gap_before_the_last_batch_is_not_believed_after_a_crash(disk: Disk) -> None:
+    """Its base offset may have turned over; the leader has the batch."""
+    async with disk.log() as log:
+        replicate(log, (0, 5, 0))
+        replicate(log, (9, 1, 0), after_gap=True)
+        await written(log)
+        after = disk.crashed()
+    async with after.log() as log:
+        assert log.damaged is not None
+        assert "offsets 9 to 9 where 5 was due" in log.damaged
+        assert log.damaged_from == log.log_end_offset == 5
+        await log.truncate_to(5)
+        replicate(log, (9, 1, 0), after_gap=True)
+        assert log.damaged is None
 
 
 async def test_producers_are_known_where_the_leader_took_them(disk: Disk) -> None:

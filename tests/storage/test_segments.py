@@ -7,7 +7,10 @@ from pathlib import Path
 import pytest
 
 from sprawl.runtime.real import RealRuntime
-from sprawl.storage.segment import DamagedError, Found, base_offset_of, batches_in, file_name
+from sprawl.storage.batches import Found, batches_in
+from sprawl.storage.epochs import LeaderEpochs
+from sprawl.storage.order import Order
+from sprawl.storage.segment import DamagedError, base_offset_of, file_name
 from sprawl.storage.segments import Segments
 from sprawl_protocol.records import Record, build_batch, read_header, stamp
 from tests.storage.conftest import config
@@ -38,7 +41,8 @@ def in_bytes(
 ) -> Found:
     (segment,) = segments_at(directory, 0)
     segment.size, segment.next_offset = len(of), 6
-    return batches_in(segment, data, position, offset, until, room, minimum_one=True)
+    order = Order(segment, LeaderEpochs([(0, 0)]), 2 * (position // SIZE))
+    return batches_in(order, segment, data, position, offset, until, room, minimum_one=True)
 
 
 @pytest.mark.parametrize(
@@ -163,10 +167,35 @@ def test_at_the_end_of_the_segment_there_is_nothing_to_want(tmp_path: Path) -> N
     assert (found.position, found.wanted, len(found.data)) == (3 * SIZE, 0, 0)
 
 
-@pytest.mark.parametrize("at", [8, 16, 17, 30, SIZE - 1], ids=["length", "magic", "checksum", "header", "records"])
+@pytest.mark.parametrize(
+    "at",
+    [0, 7, 8, 15, 16, 17, 30, SIZE - 1],
+    ids=["high offset", "low offset", "length", "epoch", "magic", "checksum", "header", "records"],
+)
 def test_a_damaged_batch_is_told_by_its_place(tmp_path: Path, at: int) -> None:
     spoiled = bytearray(ALL)
     spoiled[SIZE + at] ^= 0xFF
     with pytest.raises(DamagedError) as damage:
         in_bytes(tmp_path, bytes(spoiled), 0)
     assert (damage.value.segment, damage.value.position) == (0, SIZE)
+
+
+@pytest.mark.parametrize(("bit", "after"), [(1, True), (2, True), (4, True), (1, False), (2, False), (4, False)])
+def test_a_base_offset_that_turned_over_is_found_out_by_its_neighbours(tmp_path: Path, bit: int, after: bool) -> None:
+    """With the batches before it in the same read, and where the read begins with it."""
+    spoiled = bytearray(ALL)
+    spoiled[SIZE + 7] ^= bit
+    with pytest.raises(DamagedError):
+        in_bytes(tmp_path, bytes(spoiled if after else spoiled[SIZE:]), 2, position=0 if after else SIZE)
+
+
+def test_a_gap_is_shown_once_the_batch_behind_it_is_seen(tmp_path: Path) -> None:
+    data = a_batch(0) + a_batch(3)
+    of = data + a_batch(5, 1)
+    assert bytes(in_bytes(tmp_path, of, 2, of=of).data) == of[SIZE:]
+    unseen = in_bytes(tmp_path, data, 2, of=of)
+    assert (len(unseen.data), unseen.position) == (0, SIZE)
+    assert unseen.wanted > SIZE
+    wrong = a_batch(0) + a_batch(4) + a_batch(5, 1)
+    with pytest.raises(DamagedError, match="offsets 4 to 5 where 2 was due, and then 5"):
+        in_bytes(tmp_path, wrong, 2, of=wrong)
