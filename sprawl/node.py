@@ -347,10 +347,12 @@ def _address_in(image: MetadataImage, node_id: int) -> Address | None:
     return None if broker is None else peer_address(broker)
 
 
-def _power_failed(state: SmallState, runtime: Runtime) -> bool:
-    """Whether the machine was down since all logs were last recovered. Where the system does not say: no."""
+def _power_failed(state: SmallState, runtime: Runtime) -> bool | None:
+    """Whether the machine was down since all logs were last recovered. None where the system does not say."""
+    if not runtime.boot_id:
+        return None
     before = state.get(_BOOT_ID)
-    return bool(before and runtime.boot_id) and before != runtime.boot_id
+    return bool(before) and before != runtime.boot_id
 
 
 def _storage_settings(config: BrokerConfig) -> StorageSettings:

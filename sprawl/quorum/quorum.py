@@ -16,7 +16,7 @@ import asyncio
 import logging
 import random
 from collections.abc import Callable, Coroutine, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
 
@@ -36,7 +36,7 @@ from sprawl.quorum.records import FeatureLevelRecord, MetadataRecord, Unreadable
 from sprawl.quorum.replica import QuorumReplica
 from sprawl.quorum.serving import QuorumService
 from sprawl.quorum.snapshots import Snapshot
-from sprawl.quorum.state import NOBODY, state_in
+from sprawl.quorum.state import NOBODY, QuorumState, keep, state_in
 from sprawl.quorum.voters import KRAFT_VERSION, Address, ReplicaKey, Voters
 from sprawl.runtime import Clock, SmallState
 from sprawl.wire.client import ClientError
@@ -233,7 +233,10 @@ class MetadataQuorum:
             self._history.take(batch)
         self._check_voters()
         check_features(self._history.newest().features)
-        state = replace(state, epoch=max(state.epoch, self._log.last_epoch))
+        if self._log.last_epoch > state.epoch:
+            # It followed a leader of that epoch, and died before that was kept: whom it knew of an older one is past.
+            state = QuorumState(epoch=self._log.last_epoch, begun=state.begun)
+            keep(self._state, state)
         self._listen()
         self._replica.start(state, self._timeouts, self._jitter)
         if self._follower is not None:

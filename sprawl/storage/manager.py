@@ -60,9 +60,9 @@ class StorageSettings:
 
 class LogManager:
     def __init__(
-        self, runtime: Runtime, directory: str, settings: StorageSettings, *, power_failed: bool = False
+        self, runtime: Runtime, directory: str, settings: StorageSettings, *, power_failed: bool | None = False
     ) -> None:
-        """`power_failed`: the machine was down since this directory was last in use."""
+        """`power_failed`: the machine was down since this directory was last in use; None if that is not known."""
         self._runtime = runtime
         self._files = runtime.files
         self._directory = directory
@@ -104,7 +104,8 @@ class LogManager:
         except OSError as error:
             log_.warning("the index is damaged and will be derived anew from the logs: %s", error)
             self._files.remove_tree(path)
-            self._power_failed = False  # without checkpoints nothing tells what may be cut: keep, and mark, everything
+            if self._power_failed:
+                self._power_failed = None  # without checkpoints nothing tells what may be cut: keep, and mark, the most
             return self._runtime.open_kv(path)
 
     # -- logs -----------------------------------------------------------------------------------------------

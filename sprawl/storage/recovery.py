@@ -5,7 +5,7 @@ believed that was not synced before the last checkpoint: from there on every bat
 
 - A clean shutdown leaves a checkpoint at the end of the files, so that nothing has to be read.
 - A file that ends within a batch behind the checkpoint has a torn tail: the process died while it wrote, and the
-  tail is cut.
+  tail is cut. So are bytes at the end that are no batch, where nobody knows whether power failed.
 - Anything else that is no batch, or a batch that does not belong where it lies, is damage: the log is served up to
   there and takes nothing more, until it is repaired. Nothing is cut.
 - After a power failure it is otherwise: what was not synced may be torn anywhere, also before batches that are whole,
@@ -65,9 +65,9 @@ class _Start:
 
 
 async def recover(
-    files: FileSystem, directory: str, index: LogIndex, index_interval: int, *, power_failed: bool
+    files: FileSystem, directory: str, index: LogIndex, index_interval: int, *, power_failed: bool | None
 ) -> Recovered:
-    """Raises `OSError`. An empty directory is an empty log without segments."""
+    """Raises `OSError`. An empty directory is an empty log without segments. `power_failed`: None if not known."""
     for name in files.list(directory):
         if name.endswith(DELETED):
             files.remove(f"{directory}/{name}")
@@ -115,7 +115,9 @@ def _starting_point(index: LogIndex, segments: list[Segment]) -> _Start:
 
 
 class _Recovery:
-    def __init__(self, files: FileSystem, index: LogIndex, interval: int, start: _Start, power_failed: bool) -> None:
+    def __init__(
+        self, files: FileSystem, index: LogIndex, interval: int, start: _Start, power_failed: bool | None
+    ) -> None:
         self._files = files
         self._power_failed = power_failed
         self._index = index
@@ -150,11 +152,7 @@ class _Recovery:
                     behind = segments[at + 1 :]
                     if self._may_cut(segment.next_offset):
                         cut += self._cut(segment, error.position) + self._remove(behind)
-                    elif (
-                        not behind
-                        and isinstance(error, TornError)
-                        and await self._is_torn_tail(segment, error.position)
-                    ):
+                    elif not behind and await self._is_torn_tail(segment, error):
                         cut += self._cut(segment, error.position)
                     else:
                         damaged = str(error)
@@ -317,16 +315,16 @@ class _Recovery:
             reason = f"offsets {header.base_offset} to {header.last_offset} where {due} was due{then}"
             raise DamagedError(segment, position, reason)
 
-    async def _is_torn_tail(self, segment: Segment, position: int) -> bool:
+    async def _is_torn_tail(self, segment: Segment, error: DamagedError) -> bool:
         checkpoint = self._start.checkpoint
         if checkpoint is not None and segment.next_offset < checkpoint.offset:
             return False
-        rest = memoryview(await segment.file.read(position, segment.file.size - position))
-        if len(rest) >= HEADER_SIZE and crc32c(rest[_CRC_AT + 4 :]) == int.from_bytes(
-            rest[_CRC_AT : _CRC_AT + 4], "big"
-        ):
-            return False  # whole, but for the length it names
-        return not await _has_batch_behind(segment, position + 1)
+        if isinstance(error, TornError):
+            if await _is_whole_to_the_end(segment, error.position):
+                return False  # it names a wrong length
+        elif self._power_failed is False or await _is_batch_at(segment, error.position):
+            return False  # a process that dies leaves bytes out, it leaves no wrong ones
+        return not await _has_batch_behind(segment, error.position + 1)
 
 
 def _is_before(header: BatchHeader, offset: int | None) -> bool:
@@ -344,6 +342,24 @@ def _header_at(data: memoryview, pos: int) -> BatchHeader | None:
 def _close(segments: list[Segment]) -> None:
     for segment in segments:
         segment.file.close()
+
+
+async def _is_batch_at(segment: Segment, position: int) -> bool:
+    head = memoryview(await segment.file.read(position, HEADER_SIZE))
+    return _header_at(memoryview(await segment.file.read(position, size_at(head, 0))), 0) is not None
+
+
+async def _is_whole_to_the_end(segment: Segment, position: int) -> bool:
+    """Whether the checksum of the batch that begins there is that of all that is left of the file."""
+    end = segment.file.size
+    head = bytes(await segment.file.read(position, HEADER_SIZE))
+    if len(head) < HEADER_SIZE:
+        return False
+    checksum, at = 0, position + _CRC_AT + 4
+    while at < end:
+        data = await segment.file.read(at, _CHUNK)
+        checksum, at = crc32c(data, checksum), at + len(data)
+    return checksum == int.from_bytes(head[_CRC_AT : _CRC_AT + 4], "big")
 
 
 async def _has_batch_behind(segment: Segment, position: int) -> bool:

@@ -14,6 +14,7 @@ from sprawl.quorum.image import MetadataImage
 from sprawl.quorum.metadata_log import MetadataLogError
 from sprawl.quorum.quorum import SnapshotPolicy
 from sprawl.quorum.records import FeatureLevelRecord, NoOpRecord, encode
+from sprawl.quorum.state import QuorumState, keep, state_in
 from sprawl.runtime.simulated import Simulation
 from sprawl.runtime.simulated.node import SimulatedNode
 from sprawl.storage.manager import INDEX_DIRECTORY
@@ -296,3 +297,31 @@ def test_a_full_disk_refuses_changes_and_takes_them_again_when_there_is_room() -
         node.kill()
         node.boot()
         assert set(world.run(again(), on=node).topics) == {"before", "after"}
+
+
+def test_whom_it_knew_in_an_older_epoch_than_the_logs_is_past() -> None:
+    """It had followed the leader of a newer epoch, and its disk failed before that was kept."""
+
+    async def first() -> int:
+        member = await start(node.runtime)
+        epoch = member.quorum.epoch
+        await member.stop()
+        return epoch
+
+    async def second() -> tuple[int, QuorumState]:
+        state = node.runtime.open_state(f"{DIRECTORY}/node.sqlite")
+        keep(state, QuorumState(epoch=0, leader_id=7, voted_id=7, voted_directory_id="elsewhere", begun=True))
+        state.close()
+        member = await start(node.runtime)
+        found = member.quorum.epoch, state_in(member.state)
+        await member.stop()
+        return found
+
+    with Simulation(seed=1) as world:
+        node = world.node("a")
+        before = world.run(first(), on=node)
+        node.kill()
+        node.boot()
+        epoch, kept = world.run(second(), on=node)
+    assert epoch == kept.epoch == before + 1
+    assert kept.leader_id == kept.voted_id != 7

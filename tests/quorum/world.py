@@ -22,6 +22,7 @@ from sprawl_protocol.errors import ApiError
 
 DIRECTORY = "/data"
 METADATA_DIRECTORY = f"{DIRECTORY}/{METADATA_TOPIC}-0"
+_BOOT_ID = "boot id"
 NEVER = SnapshotPolicy(max_bytes=1 << 40, max_age_ms=0, bytes_at_stop=1 << 40)
 
 
@@ -61,13 +62,16 @@ async def start(
     runtime.files.sync_dir("/")
     state = runtime.open_state(f"{DIRECTORY}/node.sqlite")
     identity = establish(state, runtime)
-    manager = LogManager(runtime, DIRECTORY, StorageSettings(1 << 20, 0, 300_000, 86_400_000))
+    power_failed = _BOOT_ID in state and state[_BOOT_ID] != runtime.boot_id
+    state[_BOOT_ID] = runtime.boot_id
+    settings = StorageSettings(1 << 20, 0, 300_000, 86_400_000)
+    manager = LogManager(runtime, DIRECTORY, settings, power_failed=power_failed)
     await manager.start()
     log = await manager.open(METADATA_TOPIC_ID, METADATA_TOPIC, 0, metadata_topic_config(config))
     metadata_log = MetadataLog(log, METADATA_DIRECTORY, runtime, identity.cluster_id)
     quorum = MetadataQuorum(identity, metadata_log, state, runtime.clock, policy)
-    settings = Settings(config, identity.node_id)
-    member = Member(manager, log, state, quorum, Controller(quorum, settings, runtime), settings)
+    known = Settings(config, identity.node_id)
+    member = Member(manager, log, state, quorum, Controller(quorum, known, runtime), known)
     try:
         await quorum.start()
         if register:

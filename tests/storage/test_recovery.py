@@ -7,6 +7,7 @@ from uuid import UUID
 
 import pytest
 
+from sprawl.storage.manager import LogManager
 from sprawl_protocol.errors import ApiError
 from tests.storage.conftest import SETTINGS, TOPIC_ID, Disk, append, config, eventually, offsets, written
 
@@ -46,6 +47,23 @@ async def test_a_torn_tail_is_cut(disk: Disk, junk: bytes) -> None:
         assert await offsets(log) == list(range(5))
         assert log.damaged is None
         assert append(log) == 5
+
+
+async def test_what_is_no_batch_is_cut_at_the_end_where_nobody_knows_whether_power_failed(disk: Disk) -> None:
+    async with disk.log() as log:
+        for _ in range(5):
+            append(log)
+        await written(log)
+        after = disk.crashed()
+    sound = after.segments[-1].read_bytes()
+    for junk, cut in ((b"\xff" * 200, True), (sound[: len(sound) // 5], False)):
+        after.segments[-1].write_bytes(sound + junk)
+        manager = LogManager(after.runtime, str(after.path), SETTINGS, power_failed=None)
+        await manager.start()
+        log = await manager.open(TOPIC_ID, "orders", 0, config())
+        assert log.log_end_offset == 5
+        assert (log.damaged is None) == cut
+        await manager.close()
 
 
 async def test_half_a_batch_at_the_end_is_cut(disk: Disk) -> None:
