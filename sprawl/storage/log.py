@@ -74,9 +74,13 @@ class Log(LogCutter):
     ) -> AppendInfo:
         """Take validated batches, give them their offsets in place, keep a reference to `buffer`.
 
-        Raises `ApiError` KAFKA_STORAGE_ERROR if the log takes nothing now; then nothing was changed.
+        Raises `ApiError` KAFKA_STORAGE_ERROR if the log takes nothing now; then nothing was changed. So where it has
+        records of a newer epoch: either they are damaged, or whoever leads in this one leads no more.
         """
         self._refuse_if_unfit()
+        if leader_epoch < self.epochs.latest:
+            newer = f"{self} has records of leader epoch {self.epochs.latest}, and takes none of epoch {leader_epoch}"
+            raise ApiError(ErrorCode.KAFKA_STORAGE_ERROR, newer)
         first = offset = self.log_end_offset
         append_time = now_ms if self.config.log_append_time else _NO_TIME
         for pos, header in batches:

@@ -74,12 +74,14 @@ def disk(tmp_path: Path) -> Disk:
     return Disk(tmp_path / "data")
 
 
-def append(log: Log, count: int = 1, *, size: int = 100, timestamp: int = 1_000, epoch: int = 0, **batch: int) -> int:
+def append(log: Log, count: int = 1, *, size: int = 100, timestamp: int = 1_000, epoch: int = -1, **batch: int) -> int:
     """Append one batch; returns its base offset."""
     value = random.Random(log.log_end_offset).randbytes(size)
     records = [Record(0, timestamp + n, b"key", value) for n in range(count)]
     view = memoryview(build_batch(records, **batch))  # type: ignore[arg-type]
-    return log.append(view, headers(view), epoch, now_ms=5_000).base_offset
+    return log.append(
+        view, headers(view), max(epoch, log.epochs.latest, 0) if epoch < 0 else epoch, now_ms=5_000
+    ).base_offset
 
 
 async def written(log: Log) -> None:

@@ -213,3 +213,13 @@ async def test_a_failed_sync_is_the_end_of_the_log(disk: Disk) -> None:
         with pytest.raises(ApiError) as refused:
             append(log)
         assert refused.value.code is ErrorCode.KAFKA_STORAGE_ERROR
+
+
+async def test_nothing_of_an_older_leader_epoch_is_appended(disk: Disk) -> None:
+    async with disk.log() as log:
+        append(log, epoch=7)
+        with pytest.raises(ApiError, match="takes none of epoch 6") as refused:
+            append(log, epoch=6)
+        assert refused.value.code is ErrorCode.KAFKA_STORAGE_ERROR
+        assert log.log_end_offset == 1
+        append(log, epoch=7)

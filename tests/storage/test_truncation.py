@@ -20,7 +20,7 @@ TINY = SETTINGS.__class__(1_000, 0, 300_000, 86_400_000)
 async def filled(log: Log, batches: int = 20, **batch: int) -> None:
     """Batches of two records; a new epoch every five."""
     for n in range(batches):
-        append(log, 2, epoch=n // 5, timestamp=1_000 * n, **batch)
+        append(log, 2, epoch=max(n // 5, log.epochs.latest), timestamp=1_000 * n, **batch)
         await written(log)
 
 
