@@ -69,14 +69,15 @@ class EventTopic:
         """Raises `ApiError`."""
         brokers = self._quorum.image.brokers.values()
         alive = sum(each.active for each in brokers)
-        if alive < min(len(brokers), 2):
+        fewest = min(len(brokers), 2)
+        if alive < fewest:
             raise ApiError(ErrorCode.INVALID_REPLICATION_FACTOR, "one node is alive: too few to keep events safe")
         replicas = min(_REPLICAS, alive)
         while True:
             try:
                 return await self._anywhere.make_topic(EVENTS_TOPIC, 1, replicas, {})
             except ApiError as refusal:
-                if refusal.code != ErrorCode.INVALID_REPLICATION_FACTOR or replicas <= 1:
+                if refusal.code != ErrorCode.INVALID_REPLICATION_FACTOR or replicas <= fewest:
                     raise
                 replicas -= 1  # some are being drained
 
