@@ -113,7 +113,7 @@ class TierTopic:
         if TIER_TOPIC not in image.topics:
             alive = sum(each.active for each in image.brokers.values())
             if alive < min(len(image.brokers), 2):
-                raise ApiError(ErrorCode.INVALID_REPLICATION_FACTOR, "one node is alive: too few for the tier's metadata")
+                raise ApiError(ErrorCode.INVALID_REPLICATION_FACTOR, "one node is alive: too few for tier metadata")
             await self._anywhere.make_topic(TIER_TOPIC, PARTITIONS, min(_REPLICAS, max(alive, 1)), _CONFIGS)
             image = await self._quorum.until(lambda image: TIER_TOPIC in image.topics)
             self._changed.set()
