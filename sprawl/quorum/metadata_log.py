@@ -236,8 +236,9 @@ class MetadataLog:
             files.write_atomic(path, data)
             return len(data)
 
-        size = await self._runtime.in_thread(write)
+        # What is committed may be on the disks of others only: a log that ends before its snapshot has lost segments.
         await self._replica.make_stable()
+        size = await self._runtime.in_thread(write)
         self._replica.roll()
         *dropped, older, _ = [None, None, *self._snapshots()]
         if older is not None:

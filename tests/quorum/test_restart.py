@@ -14,11 +14,12 @@ from sprawl.quorum.image import MetadataImage
 from sprawl.quorum.metadata_log import MetadataLogError
 from sprawl.quorum.quorum import SnapshotPolicy
 from sprawl.quorum.records import FeatureLevelRecord, NoOpRecord, encode
+from sprawl.quorum.snapshots import Snapshot
 from sprawl.quorum.state import QuorumState, keep, state_in
 from sprawl.runtime.simulated import Simulation
 from sprawl.runtime.simulated.node import SimulatedNode
 from sprawl.storage.manager import INDEX_DIRECTORY
-from sprawl_protocol.errors import ApiError
+from sprawl_protocol.errors import ApiError, ErrorCode
 from sprawl_protocol.records import crc32c, headers
 from tests.quorum.world import DIRECTORY, METADATA_DIRECTORY, Member, start
 
@@ -325,3 +326,27 @@ def test_whom_it_knew_in_an_older_epoch_than_the_logs_is_past() -> None:
         epoch, kept = world.run(second(), on=node)
     assert epoch == kept.epoch == before + 1
     assert kept.leader_id == kept.voted_id != 7
+
+
+def test_a_snapshot_is_written_once_the_log_up_to_it_is_on_the_disk() -> None:
+    """A follower knows what others have made durable; without power, its own log could end before the snapshot."""
+
+    async def run() -> list[str]:
+        member = await start(node.runtime)
+        await member.create("orders")
+        image, log = member.quorum.image, member.quorum._log
+
+        async def fails() -> None:
+            raise ApiError(ErrorCode.KAFKA_STORAGE_ERROR, "the disk is gone")
+
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(log._replica, "make_stable", fails)
+            with pytest.raises(ApiError, match="the disk is gone"):
+                await log.write_snapshot(Snapshot(image, member.quorum.voters.to_record()))
+        found = snapshots(node)
+        await member.stop()
+        return found
+
+    with Simulation(seed=1) as world:
+        node = world.node("a")
+        assert world.run(run(), on=node) == []
