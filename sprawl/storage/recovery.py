@@ -169,14 +169,14 @@ class _Recovery:
     async def _make_stable(self, kept: list[Segment]) -> None:
         """What was read may be in the page cache only, and what was cut may come back. Raises `OSError`.
 
-        The process before this one may have ended because a sync failed. What that sync should have written counts as
-        clean since, and no sync will ever write it: it has to be written again.
+        The process before this one may have ended because a sync failed, also after a power failure that is not yet
+        made good. What that sync should have written counts as clean since, and no sync will ever write it: it has to
+        be written again.
         """
         for segment in kept:
             if segment.synced != segment.size:
-                if not self._power_failed:
-                    start = self._start
-                    await segment.file.rewrite(start.position if segment.base_offset == start.segment else 0)
+                start = self._start
+                await segment.file.rewrite(start.position if segment.base_offset == start.segment else 0)
                 await segment.file.sync()
                 segment.synced = segment.size
 

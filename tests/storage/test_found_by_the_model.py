@@ -129,3 +129,38 @@ async def test_what_could_not_be_written_is_not_called_stable(disk: Disk, why: C
         with pytest.raises(ApiError, match=r"full|cannot write"):
             await log.make_stable()
         assert log.durable_offset == 0
+
+
+def test_what_a_failed_sync_left_out_is_written_again_also_soon_after_a_power_failure() -> None:
+    """The node died once more before all its logs were recovered: for all it knows, power failed only now."""
+
+    async def story(node: SimulatedNode) -> None:
+        before: list[str] = []
+
+        async def begin() -> None:
+            await (await opened(node, before, "fsync")).make_stable()
+            node.crash()
+
+        async def fail() -> None:
+            log = await opened(node, list(before), "fsync")
+            node.disk.failing_syncs = 1
+            append(log)
+            with pytest.raises(ApiError):
+                await log.make_stable()
+            node.kill()
+
+        async def found(boots: list[str]) -> int:
+            return (await opened(node, boots, "fsync")).log_end_offset
+
+        for life in (begin, fail):
+            with pytest.raises(NodeDownError):
+                await node.run(life())
+            node.boot()
+        assert await node.run(found(list(before))) == 1
+        node.crash()
+        node.boot()
+        assert await node.run(found(list(before))) == 1, "it was found, and called stable"
+
+    for seed in range(10):
+        with Simulation(seed) as world:
+            world.run(story(world.node("broker")))

@@ -182,8 +182,8 @@ MUTANTS: Final = (
     Mutant(
         "failed-sync-not-written-again",
         "sprawl.storage.recovery:_Recovery._make_stable",
-        "if not self._power_failed:",
-        "if False:",
+        "await segment.file.rewrite(start.position if segment.base_offset == start.segment else 0)",
+        "pass",
     ),
     # -- groups
     Mutant(
