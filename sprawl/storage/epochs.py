@@ -28,7 +28,12 @@ class LeaderEpochs:
         return self._entries[-1][0] if self._entries else -1
 
     def assign(self, epoch: int, start_offset: int) -> bool:
-        """Epoch `epoch` writes from `start_offset` on. True if that was news; an older epoch is not."""
+        """Epoch `epoch` writes from `start_offset` on. True if that was news.
+
+        An older epoch is, where the newer ones wrote nothing: a leader of one of them gave way before it had records.
+        """
+        while self._entries and self._entries[-1][0] > epoch and self._entries[-1][1] >= start_offset:
+            self._entries.pop()
         if epoch <= self.latest:
             return False
         while self._entries and self._entries[-1][1] >= start_offset:

@@ -103,12 +103,15 @@ class Log(LogCutter):
         Raises `ValueError` if they do not fit, `ApiError` as `append`; then nothing was changed.
         """
         self._refuse_if_unfit()
-        due = self.log_end_offset
+        due, epoch = self.log_end_offset, self.last_epoch
         gap = after_gap
         for _, header in batches:
+            if header.partition_leader_epoch < epoch:
+                reason = f"a batch of leader epoch {header.partition_leader_epoch} cannot follow one of {epoch}"
+                raise ValueError(f"{self}: {reason}")
             if header.base_offset != due and not (gap and header.base_offset > due):
                 raise ValueError(f"{self}: a batch at offset {header.base_offset} cannot follow, {due} is due")
-            due = header.next_offset
+            due, epoch = header.next_offset, header.partition_leader_epoch
             gap = True
         self._take(buffer, batches)
 

@@ -103,3 +103,13 @@ def test_every_record_keeps_the_epoch_that_wrote_it(history: list[tuple[int, int
         last = max(offset for offset, one in enumerate(written) if one == epoch)
         assert epochs.end_offset_for(epoch, len(written)) == (epoch, last + 1)
     assert LeaderEpochs(epochs.entries).entries == epochs.entries
+
+
+def test_epochs_that_wrote_nothing_give_way_to_an_older_one_that_did() -> None:
+    """Two leaders were elected and deposed before they had a record; the log goes on with one's of before."""
+    epochs = LeaderEpochs([(2, 0), (3, 37), (5, 40)])
+    assert epochs.assign(4, 40)
+    assert epochs.entries == ((2, 0), (3, 37), (4, 40))
+    assert not epochs.assign(2, 37)
+    assert epochs.entries == ((2, 0),)
+    assert epochs.epoch_of(37) == 2

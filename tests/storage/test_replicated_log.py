@@ -169,3 +169,16 @@ async def test_small_memory_changes_nothing(disk: Disk) -> None:
         kept = [each for each in range(597) if each % 6 < 3]
         for offset in range(0, 597, 7):
             assert await offsets(log, offset) == [each for each in kept if each >= offset]
+
+
+async def test_a_leader_that_gave_way_before_it_wrote_follows_one_of_an_older_epoch(disk: Disk) -> None:
+    async with disk.log() as log:
+        replicate(log, (0, 5, 2))
+        log.epochs.assign(3, 5)
+        replicate(log, (5, 1, 2), (6, 1, 4))
+        await written(log)
+        assert log.epochs.entries == ((2, 0), (4, 6))
+        log._tail.clear()
+        assert await offsets(log) == list(range(7))
+        with pytest.raises(ValueError, match="a batch of leader epoch 3 cannot follow one of 4"):
+            replicate(log, (7, 1, 3))
