@@ -23,6 +23,7 @@ from sprawl.runtime.simulated.links import Link
 from tools.simulate.cluster import Member, SimulatedCluster
 from tools.simulate.damage import Damage
 from tools.simulate.membership import Membership
+from tools.simulate.rivals import Rivals
 
 
 class Kind(Enum):
@@ -30,6 +31,7 @@ class Kind(Enum):
     CRASH = "crash"
     BLACKOUT = "blackout"
     DOMINO = "domino"
+    RIVALS = "rivals"
     PAUSE = "pause"
     STALL = "stall"
     LOSS = "loss"
@@ -113,6 +115,7 @@ class Nemesis:
         self._cluster = cluster
         self._damage = Damage(cluster, whole)
         self._membership = Membership(world, cluster)
+        self._rivals = Rivals(cluster, self._start)
         self._names = [member.name for member in cluster.members.values()]
         """Joined nodes later are as good as any other; partitions are drawn among all."""
         self._acts: dict[Kind, Callable[[random.Random, float], Awaitable[bool]]] = {
@@ -120,6 +123,7 @@ class Nemesis:
             Kind.CRASH: self._crash,
             Kind.BLACKOUT: self._blackout,
             Kind.DOMINO: self._domino,
+            Kind.RIVALS: lambda rng, length: self._rivals.stand(length),
             Kind.PAUSE: self._pause,
             Kind.STALL: self._stall,
             Kind.LOSS: self._loss,

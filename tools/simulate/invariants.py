@@ -8,7 +8,8 @@ broken:
 - at most one leader of the quorum per quorum epoch, and one metadata log: the same offset, the same epoch and content;
 - a node's quorum epoch never goes back, and it votes once in each;
 - who is in sync or eligible has everything committed, and what a log calls durable is on the disk;
-- what is committed is the same everywhere: of two replicas that say an offset is committed, both have the same batch.
+- what is committed is the same everywhere: of two replicas that say an offset is committed, both have the same batch;
+  so for the metadata.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from sprawl.quorum.raft import Role
 from sprawl.quorum.state import NOBODY, QuorumState, state_in
 from sprawl.quorum.voter_care import wanted_size
 from sprawl.quorum.voters import ReplicaKey
+from sprawl.storage.log import Log
 from sprawl_protocol.errors import ApiError
 from sprawl_protocol.records import headers
 from tools.simulate.cluster import Member, SimulatedCluster
@@ -281,45 +283,58 @@ class Invariants:
 
         `damaged`: whose disk has damage that nobody came upon yet. What it can't read is no contradiction.
         """
-        compared = 0
         image = self.newest_image()
         assert image is not None, "no node has any metadata"
+        compared = await self._compare("the metadata", self._metadata_logs(), damaged)
         for topic in image.topics.values():
             for each in topic.partitions:
-                first: dict[int, tuple[tuple[int, int], int]] = {}
-                for node, partition in sorted(self.partitions((topic.id, each.index)).items()):
-                    if node not in each.isr:
-                        continue
-                    member = self._cluster.members[node]
-                    try:
-                        batches = await member.machine.run(_committed(partition))
-                    except ApiError:
-                        if damaged(member):
-                            continue
-                        raise
-                    for base, seen in batches.items():
-                        known, where = first.setdefault(base, (seen, node))
-                        compared += 1
-                        if known != seen:
-                            raise InvariantError(f"{partition}: nodes {where} and {node} differ at offset {base}")
+                here = self.partitions((topic.id, each.index))
+                in_sync = {node: (here[node].log, here[node].high_watermark) for node in each.isr if node in here}
+                compared += await self._compare(f"{topic.name}-{each.index}", in_sync, damaged)
+        return compared
+
+    def _metadata_logs(self) -> dict[int, tuple[Log, int]]:
+        found = {}
+        for member in self._cluster.up:
+            if member.node is not None and member.node.parts is not None:
+                quorum = member.node.parts.quorum
+                found[member.node_id] = (quorum._log._replica, quorum._replica.raft.high_watermark)
+        return found
+
+    async def _compare(self, name: str, logs: dict[int, tuple[Log, int]], damaged: Callable[[Member], bool]) -> int:
+        compared = 0
+        first: dict[int, tuple[tuple[int, int], int]] = {}
+        for node, (log, high_watermark) in sorted(logs.items()):
+            member = self._cluster.members[node]
+            try:
+                batches = await member.machine.run(_committed(log, high_watermark))
+            except ApiError:
+                if damaged(member):
+                    continue
+                raise
+            for base, seen in batches.items():
+                known, where = first.setdefault(base, (seen, node))
+                compared += 1
+                if known != seen:
+                    raise InvariantError(f"{name}: nodes {where} and {node} differ at offset {base}")
         return compared
 
 
-async def _committed(partition: Partition) -> dict[int, tuple[int, int]]:
-    """Base offset to checksum and leader epoch of every batch below the high watermark."""
+async def _committed(log: Log, high_watermark: int) -> dict[int, tuple[int, int]]:
+    """Base offset to checksum and leader epoch of every batch below the high watermark that is on this disk."""
     found: dict[int, tuple[int, int]] = {}
-    offset, until = partition.log.log_start_offset, partition.high_watermark
+    offset, until = log.local_start_offset, min(high_watermark, log.log_end_offset)
     while offset < until:
-        read = await partition.read(offset, _MOST_READ, until, True)
+        read = await log.read(offset, _MOST_READ, until)
         data = b"".join(read.buffers)
         if not data:
             break
         for _, header in headers(data):
-            epoch = partition.log.epochs.epoch_of(header.base_offset)
+            epoch = log.epochs.epoch_of(header.last_offset)
             if header.partition_leader_epoch != epoch:
                 raise InvariantError(
-                    f"{partition}: the batch at {header.base_offset} is of leader epoch "
-                    f"{header.partition_leader_epoch}; the log counts it to {epoch}"
+                    f"{log}: the batch at {header.base_offset} is of leader epoch {header.partition_leader_epoch}; "
+                    f"the log counts it to {epoch}"
                 )
             found[header.base_offset] = (header.crc, header.partition_leader_epoch)
             offset = header.next_offset

@@ -148,8 +148,8 @@ MUTANTS: Final = (
     Mutant(
         "two-votes-in-an-epoch",
         f"{_RAFT}.vote_requested",
-        "free = not voted and self.leader_id == NOBODY",
-        "free = True",
+        "voted = self.state.voted_id != NOBODY",
+        "self.state = QuorumState(self.state.epoch, begun=self.state.begun); voted = False",
     ),
     Mutant(
         "vote-for-a-shorter-log",
@@ -184,6 +184,30 @@ MUTANTS: Final = (
         "sprawl.storage.recovery:_Recovery._make_stable",
         "await segment.file.rewrite(start.position if segment.base_offset == start.segment else 0)",
         "pass",
+    ),
+    Mutant(
+        "epochs-that-wrote-nothing-stay",
+        "sprawl.storage.epochs:LeaderEpochs.assign",
+        "while self._entries and self._entries[-1][0] > epoch and self._entries[-1][1] >= start_offset:",
+        "while False:",
+    ),
+    Mutant(
+        "a-single-voter-will-do",
+        "sprawl.quorum.voter_care:next_voters",
+        "size = max(here, min(_FEWEST, wanted_size(len(registered), limit)))",
+        "size = here",
+    ),
+    Mutant(
+        "snapshot-before-its-log-is-stable",
+        "sprawl.quorum.metadata_log:MetadataLog.write_snapshot",
+        "await self._replica.make_stable()",
+        "pass",
+    ),
+    Mutant(
+        "base-offsets-not-looked-at",
+        "sprawl.storage.order:Order.admit",
+        "if header.base_offset > self.due:",
+        "if False:",
     ),
     # -- groups
     Mutant(
