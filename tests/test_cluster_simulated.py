@@ -23,7 +23,7 @@ from sprawl_protocol.messages import (
     MetadataResponse,
 )
 from tools.simulate.clients import Links, Producer, Seen, check, create, read_whole
-from tools.simulate.cluster import SimulatedCluster, connected
+from tools.simulate.cluster import Member, SimulatedCluster, connected
 
 
 async def metadata(world: Simulation, names: list[str], topic: str) -> MetadataResponse:
@@ -188,6 +188,30 @@ def test_a_voter_that_is_gone_for_good_is_replaced() -> None:
     with Simulation(4, strict=False) as world:
         cluster = SimulatedCluster(world, 4, {"sprawl.quorum.voter.grace.ms": "5000"})
         world.run(story(), limit=100)
+
+
+def test_a_controller_whose_disk_is_full_gives_way() -> None:
+    """It would refuse every change, and fence nobody."""
+
+    async def story() -> None:
+        cluster.start()
+        await asyncio.sleep(10)
+        links = Links(world.driver.runtime, [member.name for member in cluster.members.values()])
+        old = next(each for each in cluster.up if _controls(each))
+        old.machine.disk.capacity = old.machine.disk.used
+        async with asyncio.timeout(30):
+            await create(links, partitions=3, replicas=3, min_isr=2)
+        await asyncio.sleep(5)
+        assert [each for each in cluster.up if _controls(each)] != [old]
+        cluster.stop()
+
+    with Simulation(5, strict=False) as world:
+        cluster = SimulatedCluster(world, 3)
+        world.run(story(), limit=100)
+
+
+def _controls(member: Member) -> bool:
+    return member.node is not None and member.node.parts is not None and member.node.parts.quorum.leading
 
 
 @pytest.mark.parametrize("trouble", [None, kills], ids=["calm", "kills"])

@@ -98,6 +98,11 @@ class MetadataLog:
         return self._replica.failed or self._replica.damaged
 
     @property
+    def writable(self) -> bool:
+        """False from the first append that found the disk full until there is room again."""
+        return self.failure is None and not self._replica.full
+
+    @property
     def last_epoch(self) -> int:
         """Of the last batch, or of the snapshot before it; 0 if there is neither."""
         latest = self._replica.epochs.latest

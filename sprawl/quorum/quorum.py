@@ -13,6 +13,7 @@ also holds what is still on its way: the controller decides on it, so that its d
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import random
 from collections.abc import Callable, Coroutine, Iterable, Sequence
@@ -473,7 +474,10 @@ class MetadataQuorum:
     def _log_rejected(self, first_offset: int, problem: ApiError) -> None:
         """The disk did not take what was appended: nothing from `first_offset` on is in the log."""
         self._proposals.rejected(first_offset, problem)
-        self._check_failure()
+        if not self._check_failure() and self._replica.leading and len(self.voters) > 1:
+            # Another node may have room: this one would refuse everything, and fence nobody.
+            with contextlib.suppress(OSError):  # that the state was not kept was told, and this node fails
+                self._replica.decide(lambda raft, now: raft.resign(f"what it appends is not taken: {problem}", now))
 
     def _commit(self, high_watermark: int) -> None:
         before, after = self._history.image, self._history.commit(high_watermark, self._tell_witnesses)

@@ -72,6 +72,11 @@ class RaftLog(Protocol):
         ...
 
     @property
+    def writable(self) -> bool:
+        """Whether the disk takes what is appended, as far as that is known."""
+        ...
+
+    @property
     def voters(self) -> Voters:
         """The newest in the log, committed or not."""
         ...
@@ -404,7 +409,7 @@ class Raft:
             self._effects.append(Commit(offset))
 
     def resign(self, reason: str, now: float) -> None:
-        """Step down by choice: this node stops, or is no voter any more."""
+        """Step down by choice: this node stops, is no voter any more, or its disk takes nothing."""
         if self.role is Role.LEADER:
             self._stop_leading(reason, now)
 
@@ -436,6 +441,9 @@ class Raft:
         """Ask whether the others would vote, before anything is disturbed."""
         if self._alone:
             self._become_candidate(now)
+            return
+        if not self._log.writable:
+            self._become_unattached(self.epoch, now)  # as a leader it could not even begin its epoch
             return
         if self.leader_id != NOBODY:
             self._keep(replace(self.state, leader_id=NOBODY))

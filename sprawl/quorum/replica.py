@@ -47,6 +47,10 @@ class _Position:
         return self._log.last_epoch
 
     @property
+    def writable(self) -> bool:
+        return self._log.writable
+
+    @property
     def voters(self) -> Voters:
         return self._history.voters
 

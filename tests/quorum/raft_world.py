@@ -38,6 +38,7 @@ class PlainLog:
     epochs: list[int] = field(default_factory=list)
     durable_offset: int = 0
     start_offset: int = 0
+    writable: bool = True
 
     @property
     def end_offset(self) -> int:

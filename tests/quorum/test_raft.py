@@ -145,3 +145,32 @@ def test_whatever_happens_there_is_one_history(seed: int) -> None:
     world.propose(world.leader())
     world.settle(2)
     assert len(world.committed) > before, "once all is well there is a leader, and it commits"
+
+
+def test_a_voter_whose_disk_is_full_does_not_stand_and_votes_for_others() -> None:
+    world = World(3)
+    world.settle(5)
+    old = world.leader()
+    full, other = (node for node in world.up if node != old)
+    world.replicas[full].log.writable = False
+    world.crash(old)
+    world.settle(5)
+    assert world.leader() == other
+    assert world.replicas[full].raft.leader_id == other
+
+
+def test_nobody_stands_while_all_disks_are_full_and_somebody_does_as_soon_as_there_is_room() -> None:
+    world = World(3)
+    world.settle(5)
+    old = world.leader()
+    left = [node for node in world.up if node != old]
+    for node in left:
+        world.replicas[node].log.writable = False
+    epoch = world.replicas[left[0]].raft.epoch
+    world.crash(old)
+    world.settle(10)
+    assert world.leaders() == []
+    assert {world.replicas[node].raft.epoch for node in left} == {epoch}
+    world.replicas[left[1]].log.writable = True
+    world.settle(3)
+    assert world.leader() == left[1]

@@ -43,7 +43,7 @@ class SimulatedState(SmallState):
 
     def __setitem__(self, name: str, value: Any) -> None:
         encoded = json.dumps(value)
-        self._check_writable()
+        self._check_writable(needs_room=name not in self._values)
         self._values.pop(name, None)  # SQLite gives a replaced row a new place, at the end
         self._values[name] = encoded
 
@@ -67,12 +67,13 @@ class SimulatedState(SmallState):
         if self._closed:
             raise OSError(errno.EBADF, f"the state file {self._path} is closed")
 
-    def _check_writable(self) -> None:
+    def _check_writable(self, *, needs_room: bool = False) -> None:
+        """As on a real disk, what is there can be set again without any room."""
         self._check()
         disk = self._process.node.disk
         self._process.loop.charge(disk.sync_time(0))
         error = disk.sync_error(self._path)
         if error is not None:
             raise error
-        if disk.used >= disk.capacity:
+        if needs_room and disk.used >= disk.capacity:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), self._path)
