@@ -91,6 +91,8 @@ class QuorumService:
         for endpoint in request.leader_endpoints[:1]:
             self._addresses.learn(begun.leader_id, Address(endpoint.host, endpoint.port))
         error = replica.decide(lambda raft, now: raft.epoch_begun(begun.leader_id, begun.leader_epoch, now))
+        if error is ErrorCode.NONE and not self._meant(request.voter_id, begun.voter_directory_id):
+            error = ErrorCode.INVALID_VOTER_KEY  # who leads is known now all the same, as with Kafka's voters
         return requests.begin_epoch_response(error, replica.raft.leader_id, replica.raft.epoch)
 
     async def end_epoch(self, request: EndQuorumEpochRequest) -> EndQuorumEpochResponse:

@@ -13,9 +13,9 @@ from sprawl.quorum.delta import DeltaError
 from sprawl.quorum.history import Step
 from sprawl.quorum.image import MetadataImage
 from sprawl.quorum.quorum import committed_offset
-from sprawl.quorum.raft import AskForVote
+from sprawl.quorum.raft import Announce, AskForVote
 from sprawl.quorum.records import NO_ID, FeatureLevelRecord, PartitionRecord, TopicRecord
-from sprawl.quorum.voters import ReplicaKey
+from sprawl.quorum.voters import Address, ReplicaKey
 from sprawl.runtime.simulated import Simulation
 from sprawl_protocol.errors import ApiError, ErrorCode
 from sprawl_protocol.messages import KRaftVersionRecord, LeaderChangeMessage, VotersRecord
@@ -75,6 +75,29 @@ def test_a_voter_does_not_vote_for_the_one_whose_disk_was_lost() -> None:
         node = world.node("a")
         answers = world.run(run(), on=node)
     assert answers == [(int(ErrorCode.INVALID_VOTER_KEY), False), (0, True), (0, True)]
+
+
+def test_a_leader_is_told_that_it_speaks_to_the_voter_whose_disk_was_lost() -> None:
+    async def run() -> list[tuple[ErrorCode, int]]:
+        member = await start(node.runtime, register=False)
+        quorum = member.quorum
+        mine = next(iter(quorum.voters.keys))
+        answers = []
+        for number, directory in enumerate([UUID(int=99), mine.directory_id, NO_ID]):
+            told = Announce(ReplicaKey(mine.node_id, directory), 10 + number)
+            request = requests.begin_epoch_request(
+                quorum.image.cluster_id, ReplicaKey(2, UUID(int=22)), told, Address("n2", 9092)
+            )
+            answer = await quorum.service.begin_epoch(request)
+            data = answer.topics[0].partitions[0]
+            answers.append((ErrorCode(data.error_code), data.leader_epoch))
+        await member.stop()
+        return answers
+
+    with Simulation(1) as world:
+        node = world.node("a")
+        answers = world.run(run(), on=node)
+    assert answers == [(ErrorCode.INVALID_VOTER_KEY, 10), (ErrorCode.NONE, 11), (ErrorCode.NONE, 12)]
 
 
 def test_each_start_begins_an_epoch_of_its_own() -> None:
