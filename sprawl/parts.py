@@ -140,6 +140,8 @@ def build(
         partitions.settled,
         anywhere.make_topic,
     )
+    if tiering is not None:
+        tiering.group_records = groups.records
     topic = EventTopic(quorum, anywhere, links, serve_here, runtime.clock)
     events = EventLog(runtime, quorum, topic, weight)
     quorum.witness(events.witness)

@@ -17,7 +17,7 @@ from sprawl.config.errors import ConfigError
 from sprawl.config.identity import Identity
 from sprawl.objects.contract import ObjectStore
 from sprawl.objects.directory import Directory
-from sprawl.objects.errors import StoreError
+from sprawl.objects.errors import ForeignBucket, StoreError
 from sprawl.objects.opening import open_store
 from sprawl.objects.probe import probe
 from sprawl.objects.store import Store
@@ -31,6 +31,7 @@ from sprawl.quorum.image import ConfigKind
 from sprawl.quorum.quorum import MetadataQuorum
 from sprawl.runtime import Runtime
 from sprawl.storage.log import Log
+from sprawl.tiers.backups import Backups, GroupRecords
 from sprawl.tiers.cache import ChunkCache
 from sprawl.tiers.catalogs import Catalogs
 from sprawl.tiers.collector import Collector
@@ -76,6 +77,8 @@ class Tiering:
         self._store: ObjectStore | None = None
         self._cache: ChunkCache | None = None
         self._fetching: Fetching | None = None
+        self.group_records: GroupRecords = lambda: ()
+        """What the groups led here have committed, for the backup."""
         self.usable = False
         """Whether the store was asked, and can be worked with."""
 
@@ -115,9 +118,20 @@ class Tiering:
         """Ends with the node."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._topic.run())
-            await self._probed()
-            tasks.create_task(self._stewards().run())
-            tasks.create_task(self._collector().run())
+            while True:
+                await self._probed()
+                await self._work()
+
+    async def _work(self) -> None:
+        """Returns if the bucket has become another cluster's."""
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._stewards().run())
+                tasks.create_task(self._collector().run())
+                tasks.create_task(self._backups().run())
+        except* ForeignBucket as lost:
+            self.usable = False
+            log.error("nothing is uploaded or deleted any more: %s", lost.exceptions[0])
 
     async def stop(self) -> None:
         if self._fetching is not None:
@@ -180,6 +194,22 @@ class Tiering:
             self.counters,
             grace_ms=self._config.sprawl_tier_orphan_grace_ms,
             delete_grace_ms=self._config.sprawl_tier_delete_grace_ms,
+        )
+
+    def _backups(self) -> Backups:
+        assert self._store is not None, "started"
+        return Backups(
+            self._identity.cluster_id,
+            self._identity.node_id,
+            self._store,
+            self._topic,
+            self.catalogs,
+            self._quorum,
+            self._partitions,
+            self.group_records,
+            self._runtime,
+            self.counters,
+            self._config.sprawl_tier_backup_interval_ms / 1000,
         )
 
     def _described(self, topic_id: UUID) -> tuple[int, Mapping[str, str]]:

@@ -9,7 +9,14 @@ from typing import Annotated
 
 import typer
 
-from sprawl.admin import broker_commands, config_commands, group_commands, partition_commands, quorum_commands
+from sprawl.admin import (
+    broker_commands,
+    cluster_restore_commands,
+    config_commands,
+    group_commands,
+    partition_commands,
+    quorum_commands,
+)
 from sprawl.admin.options import LOCAL, Bootstrap, OutputOption, Timeout, show, show_one, show_rows, target
 from sprawl.admin.session import USAGE, fail, run
 
@@ -24,6 +31,7 @@ app = typer.Typer(
 cluster_app = typer.Typer(help="The cluster as a whole.", no_args_is_help=True)
 topic_app = typer.Typer(help="Topics.", no_args_is_help=True)
 app.add_typer(cluster_app, name="cluster")
+cluster_app.command("restore")(cluster_restore_commands.cluster_restore)
 app.add_typer(broker_commands.app, name="broker")
 app.add_typer(topic_app, name="topic")
 app.add_typer(config_commands.app, name="config")

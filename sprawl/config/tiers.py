@@ -39,6 +39,12 @@ class TierConfig:
     sprawl_tier_upload_timeout_ms: int = setting(
         LONG, 1_800_000, "How long the upload of one segment may take before it is begun anew.", allowed=at_least(1)
     )
+    sprawl_tier_backup_interval_ms: int = setting(
+        LONG,
+        30_000,
+        "How often, at most, the cluster's backup in the bucket is brought up to date.",
+        allowed=at_least(100),
+    )
     remote_log_manager_task_interval_ms: int = setting(
         LONG,
         1000,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from typing import Final
 from uuid import UUID
 
@@ -78,6 +78,13 @@ class GroupService:
         """None while `__consumer_offsets` does not exist."""
         topic = self._image().topics.get(TOPIC)
         return None if topic is None else len(topic.partitions)
+
+    def records(self) -> Iterator[tuple[int, int, list[tuple[bytes, bytes]]]]:
+        """Of each partition of `__consumer_offsets` led here: its number, the leader epoch, all that it says."""
+        for led in self._registry.all_led():
+            if led.is_loaded:
+                found = (record for chunk in led.shard.snapshot() for record in chunk)
+                yield led.partition, led.epoch, [(key, value) for key, value in found if value is not None]
 
     async def ensure_topic(self) -> None:
         """Make `__consumer_offsets` if it does not exist. Raises `ApiError` COORDINATOR_NOT_AVAILABLE."""

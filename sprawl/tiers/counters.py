@@ -20,5 +20,8 @@ class TierCounters:
     fetch_errors: int = 0
     damaged_chunks: int = 0
     """Bytes that came with a wrong checksum: not served."""
+    backups: int = 0
+    """Sections of the cluster's backup that were put."""
+    backup_errors: int = 0
     cache_hits: int = 0
     cache_misses: int = 0

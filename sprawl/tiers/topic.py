@@ -43,7 +43,7 @@ log = logging.getLogger(__name__)
 PARTITIONS: Final = 8
 """Never changed once the topic is there: the order of a partition's records hangs on it."""
 _REPLICAS: Final = 3
-_CONFIGS: Final = {"cleanup.policy": "delete", "retention.ms": "-1", "retention.bytes": "-1"}
+CONFIGS: Final = {"cleanup.policy": "delete", "retention.ms": "-1", "retention.bytes": "-1"}
 _TIMEOUT: Final = 10.0
 _WAIT_MS: Final = 5000
 _FETCH_BYTES: Final = 1024 * 1024
@@ -114,7 +114,7 @@ class TierTopic:
             alive = sum(each.active for each in image.brokers.values())
             if alive < min(len(image.brokers), 2):
                 raise ApiError(ErrorCode.INVALID_REPLICATION_FACTOR, "one node is alive: too few for tier metadata")
-            await self._anywhere.make_topic(TIER_TOPIC, PARTITIONS, min(_REPLICAS, max(alive, 1)), _CONFIGS)
+            await self._anywhere.make_topic(TIER_TOPIC, PARTITIONS, min(_REPLICAS, max(alive, 1)), CONFIGS)
             image = await self._quorum.until(lambda image: TIER_TOPIC in image.topics)
             self._changed.set()
         return image.topics[TIER_TOPIC]
@@ -127,6 +127,10 @@ class TierTopic:
         if topic is None:
             return False
         return self._read_to_end.get(partition_of(topic, topic_id, partition), -1.0) > since
+
+    def read_since(self, index: int, since: float) -> bool:
+        """The same, of a partition of the topic itself."""
+        return self._read_to_end.get(index, -1.0) > since
 
     def led_here(self, topic_id: UUID, partition: int) -> bool:
         """Whether this node leads the partition of the topic that has that partition's records."""

@@ -19,15 +19,15 @@ def test_a_leader_that_lost_its_log_does_not_empty_the_tier() -> None:
         await world.until(lambda: world.tier_end() > 150)
         await world.stop_producing()
         await world.settled()
-        end, names = world.tier_end(), world.bucket.names()
+        end, names = world.tier_end(), world.names()
         lose_log(world)
         await world.until(lambda: world.leader is not None and world.leader.established)
         await asyncio.sleep(20)
-        assert set(names) <= set(world.bucket.names())
+        assert set(names) <= set(world.names())
         assert world.tier_end() == end, "nothing is cut"
         await world.operator.set(TOPIC_KIND, TOPIC, "unclean.leader.election.enable", "true")
         await world.until(lambda: world.tier_end() < end and not world.doomed())
-        assert len(world.bucket.names()) < len(names)
+        assert len(world.names()) < len(names)
 
     tell(13, story)
 

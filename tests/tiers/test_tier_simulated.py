@@ -125,7 +125,7 @@ def test_a_deleted_topic_leaves_nothing_behind() -> None:
         await world.until(lambda: any(name.startswith(ROOT) for name in world.bucket.names()))
         await world.delete_topic()
         await world.until(lambda: not any(name.startswith(ROOT) for name in world.bucket.names()))
-        assert world.bucket.names() == ["cluster.json"]
+        assert world.names() == ["cluster.json"]
 
     tell(5, story, nodes=3)
 

@@ -15,6 +15,7 @@ from sprawl.partitions.partition import Partition
 from sprawl.runtime import Runtime
 from sprawl.runtime.simulated import Simulation
 from sprawl.tiering import Tiering
+from sprawl.tiers.backup import BACKUP
 from sprawl.tiers.catalog import Catalog, SegmentState
 from sprawl.tiers.manifest import Manifest
 from sprawl.tiers.segments import LOG, MANIFEST, object_name
@@ -218,6 +219,10 @@ class TieredWorld:
 
         await self.until(still)
 
+    def names(self) -> list[str]:
+        """Of all objects but the cluster's backup, which is written whenever it likes."""
+        return [name for name in self.bucket.names() if not name.startswith(BACKUP)]
+
     def check_bucket(self) -> None:
         """The chain is whole, each of its objects is there as it was uploaded, and there are no others."""
         leader, chain = self.leader, self.catalog().chain
@@ -233,7 +238,7 @@ class TieredWorld:
             data = self.bucket.objects[name + LOG][0]
             assert crc32c(data) == manifest.crc32c
             assert len(data) == entry.segment.size
-        there = set(self.bucket.names())
+        there = set(self.names())
         assert not wanted - there, "records speak of objects that are not there"
         assert not there - wanted, f"objects that no record speaks of: {sorted(there - wanted)}"
 

@@ -1,0 +1,48 @@
+"""`sprawl-admin cluster restore`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from sprawl.admin.options import Output, OutputOption, chosen, show
+from sprawl.admin.tier_access import FromOption, in_store
+
+
+def cluster_restore(
+    from_: FromOption,
+    data_dir: Annotated[
+        str, typer.Option("--data-dir", help="The new node's data directory: empty, or not there.", metavar="DIR")
+    ],
+    node_id: Annotated[int, typer.Option("--node-id", help="The new node's number.", metavar="N", min=0)] = 1,
+    cluster: Annotated[
+        str, typer.Option("--cluster", help="Whose backup; otherwise that of the bucket's owner.", metavar="ID")
+    ] = "",
+    accept_loss: Annotated[
+        bool, typer.Option("--accept-loss", help="Leave out what is missing or damaged in the bucket.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", "--execute", "-y", help="Do it; otherwise only show the plan.")] = False,
+    output: OutputOption = None,
+) -> None:
+    """Build a cluster again from its bucket alone: topics, settings, records at their offsets, what groups committed.
+
+    Writes the data directory of its first node, and makes the bucket the new cluster's. Stop the old cluster before.
+
+    Example: `sprawl-admin cluster restore --from s3://bucket/prefix --data-dir /var/lib/sprawl --yes`
+    """
+    import posixpath
+
+    from sprawl.admin.cluster_restore import Wish, restore
+
+    wish = Wish(posixpath.abspath(data_dir), node_id, cluster, accept_loss, yes)
+    found: dict[str, Any] = in_store(from_, lambda store, runtime: restore(store, runtime, wish))
+    if chosen(output) in (Output.TABLE, Output.WIDE):
+        found = {**found, "commits_drawn_back": len(found["commits_drawn_back"]), "damages": len(found["damages"])}
+    show(found, output, "partitions")
+    said = (
+        f"restored; start the node with remote.log.storage.system.enable=true and sprawl.tier.url={from_}"
+        if yes
+        else "nothing was changed; --yes does it"
+    )
+    typer.echo(f"{said}. What came after the backup of {found['backup_written']} is not known here", err=True)
