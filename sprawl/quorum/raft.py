@@ -338,7 +338,7 @@ class Raft:
         """BeginQuorumEpoch: `leader_id` says that it leads."""
         if epoch < self.epoch:
             return ErrorCode.FENCED_LEADER_EPOCH
-        if leader_id != self.leader_id and leader_id != self.me.node_id:
+        if (leader_id, epoch) != (self.leader_id, self.epoch) and leader_id != self.me.node_id:
             self._become_follower(epoch, leader_id, now)
         return ErrorCode.NONE
 
