@@ -16,6 +16,7 @@ from sprawl.admin import (
     group_commands,
     partition_commands,
     quorum_commands,
+    tier_commands,
 )
 from sprawl.admin.options import LOCAL, Bootstrap, OutputOption, Timeout, show, show_one, show_rows, target
 from sprawl.admin.session import USAGE, fail, run
@@ -38,6 +39,7 @@ app.add_typer(config_commands.app, name="config")
 app.add_typer(group_commands.app, name="group")
 app.add_typer(partition_commands.app, name="partition")
 app.add_typer(quorum_commands.app, name="quorum")
+app.add_typer(tier_commands.app, name="tier")
 
 
 @cluster_app.command("describe")

@@ -26,7 +26,8 @@ from sprawl.tiers.manifest import BadSegment, Manifest
 from sprawl.tiers.restore import Damage, RestoredPartition, RestorePlan, leave_out, plan_restore
 from sprawl.tiers.restore_adoption import adopt, marker_etag
 from sprawl.tiers.restore_directory import Restored, build_directory
-from sprawl.tiers.segments import MANIFEST, ROOT, object_name
+from sprawl.tiers.segments import MANIFEST, object_name
+from sprawl.tiers.verify_bucket import list_segments
 
 _DRAFT: Final = "restoring"
 _HARMLESS: Final = ("lost+found", LOCK_FILE, _DRAFT)
@@ -47,7 +48,7 @@ async def restore(store: ObjectStore, runtime: Runtime, wish: Wish) -> dict[str,
     _refuse_if_used(runtime, wish.data_dir)
     etag = await marker_etag(store)
     backup = await read_backup(store, wish.cluster_id)
-    plan = plan_restore(backup, await sizes_of(store))
+    plan = plan_restore(backup, {key: each.size for key, each in (await list_segments(store)).items()})
     now_ms = runtime.clock.wall_ms()
     producers, damages = await _producers(store, plan)
     damages = plan.damages + damages
@@ -67,18 +68,6 @@ async def restore(store: ObjectStore, runtime: Runtime, wish: Wish) -> dict[str,
         _move_up(runtime, draft, wish.data_dir)
         found["new_cluster_id"] = cluster_id
     return found
-
-
-async def sizes_of(store: ObjectStore) -> dict[str, int]:
-    """Of all objects of segments. Raises `StoreError`."""
-    sizes: dict[str, int] = {}
-    after: str | None = None
-    while True:
-        page = await store.list(ROOT, after=after)
-        sizes.update((each.key, each.size) for each in page.objects)
-        if page.after is None:
-            return sizes
-        after = page.after
 
 
 def _damaged(what: Sequence[str]) -> RefusedError:
