@@ -37,7 +37,8 @@ from sprawl.quorum.identifiers import new_uuid, uuid_of
 from sprawl.quorum.image import METADATA_TOPIC, METADATA_TOPIC_ID, MetadataImage
 from sprawl.quorum.lifecycle import BrokerLifecycle
 from sprawl.quorum.metadata_log import MetadataLog, metadata_topic_config
-from sprawl.quorum.quorum import MetadataQuorum, SnapshotPolicy, Surroundings
+from sprawl.quorum.quorum import MetadataQuorum, Surroundings
+from sprawl.quorum.snapshotting import SnapshotPolicy
 from sprawl.quorum.voters import Address
 from sprawl.runtime import Runtime, SmallState
 from sprawl.security.access import Principal

@@ -10,8 +10,9 @@ from typing import Final
 
 from sprawl.handlers.context import Handler, RequestContext
 from sprawl.handlers.metadata import controller_for_clients
+from sprawl.quorum.description import ReplicaState
 from sprawl.quorum.image import METADATA_TOPIC, MetadataImage
-from sprawl.quorum.quorum import MetadataQuorum, ReplicaState
+from sprawl.quorum.quorum import MetadataQuorum
 from sprawl.quorum.voters import LISTENER
 from sprawl.routing.endpoints import Address, Endpoints
 from sprawl.runtime import FileSystem

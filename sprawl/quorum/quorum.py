@@ -5,6 +5,7 @@ subscribed, on every node. The protocol is KIP-595's with pre-votes (KIP-996) an
 
     raft.py       decides          replica.py    carries out, in order      history.py   image and voters, by offset
     proposals.py  the leader's     following.py  a follower's log           serving.py   answers to other nodes
+    canvass.py    among voters     snapshotting.py  when, and how           audience.py  who is told
 
 Two images are kept. `image` holds what is committed, and is all that anybody but the controller may see. `proposed`
 also holds what is still on its way: the controller decides on it, so that its decisions follow from each other.
@@ -16,15 +17,16 @@ import asyncio
 import contextlib
 import logging
 import random
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
-from uuid import UUID
+from typing import Any
 
 from sprawl.config.identity import Identity
-from sprawl.quorum import requests
 from sprawl.quorum.addresses import AddressBook
+from sprawl.quorum.audience import Audience, Subscriber
 from sprawl.quorum.batches import Control
+from sprawl.quorum.canvass import PATIENCE, Canvass
+from sprawl.quorum.description import QuorumDescription, describe
 from sprawl.quorum.features import INITIAL, check_features
 from sprawl.quorum.following import Follower, Peers
 from sprawl.quorum.history import MetadataHistory, Step
@@ -32,65 +34,23 @@ from sprawl.quorum.identifiers import uuid_of
 from sprawl.quorum.image import MetadataImage
 from sprawl.quorum.metadata_log import MetadataLog, MetadataLogError
 from sprawl.quorum.proposals import Proposals
-from sprawl.quorum.raft import Announce, AskForVote, Follow, Lead, RaftTimeouts, StopLeading
+from sprawl.quorum.raft import Follow, Lead, RaftTimeouts, StopLeading
 from sprawl.quorum.records import FeatureLevelRecord, MetadataRecord, UnreadableRecordError
 from sprawl.quorum.replica import QuorumReplica
 from sprawl.quorum.serving import QuorumService
 from sprawl.quorum.snapshots import Snapshot
+from sprawl.quorum.snapshotting import SnapshotPolicy, Snapshotting
 from sprawl.quorum.state import NOBODY, QuorumState, keep, state_in
 from sprawl.quorum.voters import KRAFT_VERSION, Address, ReplicaKey, Voters
 from sprawl.runtime import Clock, SmallState
-from sprawl.wire.client import ClientError
 from sprawl_protocol.errors import ApiError, ErrorCode
 from sprawl_protocol.messages import (
-    BeginQuorumEpochResponse,
-    EndQuorumEpochResponse,
     KRaftVersionRecord,
     LeaderChangeMessage,
     Voter,
-    VoteResponse,
 )
 
 log = logging.getLogger(__name__)
-
-Subscriber = Callable[[MetadataImage, MetadataImage], None]
-_ASK_PATIENCE: Final = 1.0
-"""Seconds for an answer to a vote or an announcement."""
-_OBSERVED: Final = 300.0
-"""Seconds: who has not fetched for so long observes no more."""
-
-
-@dataclass(frozen=True, slots=True)
-class SnapshotPolicy:
-    """When a snapshot is due."""
-
-    max_bytes: int = 20 * 1024 * 1024
-    """Of records since the last one."""
-    max_age_ms: int = 3_600_000
-    """Of the oldest record that no snapshot holds; 0: no limit."""
-    bytes_at_stop: int = 64 * 1024
-    """A clean stop takes one if there are so many bytes to replay."""
-
-
-@dataclass(frozen=True, slots=True)
-class ReplicaState:
-    """One voter or observer, as the leader knows it."""
-
-    node_id: int
-    directory_id: UUID
-    log_end_offset: int
-    """-1 if it has not fetched from this leader."""
-    last_fetch_ms: int
-    last_caught_up_ms: int
-
-
-@dataclass(frozen=True, slots=True)
-class QuorumDescription:
-    leader_id: int
-    epoch: int
-    high_watermark: int
-    voters: tuple[ReplicaState, ...]
-    observers: tuple[ReplicaState, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +81,6 @@ class MetadataQuorum:
         self._log = metadata_log
         self._state = state
         self._clock = clock
-        self._policy = policy or SnapshotPolicy()
         self._around = surroundings
         self._timeouts = timeouts or RaftTimeouts()
         self._history = MetadataHistory(identity.cluster_id)
@@ -135,18 +94,17 @@ class MetadataQuorum:
             self._follower = Follower(
                 self._replica, surroundings.peers, addresses, self._others, self._snapshot_installed, self._heard
             )
-        self._subscribers: list[Subscriber] = []
-        self._witnesses: list[Callable[[Step], None]] = []
-        self._awaited: list[tuple[Callable[[MetadataImage], bool], asyncio.Future[MetadataImage]]] = []
+        self._canvass: Canvass | None = None
+        if surroundings is not None:
+            self._canvass = Canvass(self._replica, surroundings.peers, surroundings.my_address)
+        self._snapshots = Snapshotting(metadata_log, self._history, clock, policy or SnapshotPolicy())
+        self._audience = Audience()
         self._leadership: list[Callable[[bool], None]] = []
         self._failure: asyncio.Future[str] | None = None
         self._caught_up = asyncio.Event()
         self._in_charge = False
         self._tasks: set[asyncio.Task[None]] = set()
         self._stopping = False
-        self._unsnapped_bytes = 0
-        self._unsnapped_since_ms = 0
-        self._snapshot: asyncio.Task[None] | None = None
 
     @property
     def image(self) -> MetadataImage:
@@ -187,20 +145,16 @@ class MetadataQuorum:
 
     def subscribe(self, callback: Subscriber) -> None:
         """Called with the image before and after, whenever something was committed, in order, on the event loop."""
-        self._subscribers.append(callback)
+        self._audience.subscribe(callback)
 
     def witness(self, callback: Callable[[Step], None]) -> None:
         """Called for every batch that is committed from now on, before the subscribers hear of all of them together.
         What goes wrong in it is logged, and nothing more."""
-        self._witnesses.append(callback)
+        self._audience.witness(callback)
 
     async def until(self, holds: Callable[[MetadataImage], bool]) -> MetadataImage:
         """The first committed image that `holds`."""
-        if holds(self.image):
-            return self.image
-        reached: asyncio.Future[MetadataImage] = asyncio.get_running_loop().create_future()
-        self._awaited.append((holds, reached))
-        return await reached
+        return self.image if holds(self.image) else await self._audience.until(holds)
 
     def on_leadership(self, callback: Callable[[bool], None]) -> None:
         """Called with True once this node leads and has committed everything it found; with False when it is over."""
@@ -217,8 +171,7 @@ class MetadataQuorum:
         """
         self._failure = asyncio.get_running_loop().create_future()
         loaded = await self._log.load()
-        self._unsnapped_bytes = loaded.bytes_replayed
-        self._unsnapped_since_ms = self._clock.wall_ms()
+        self._snapshots.started(loaded.bytes_replayed)
         state = state_in(self._state)
         if self._log.end_offset == 0:
             if state.begun:
@@ -250,8 +203,10 @@ class MetadataQuorum:
         replica.on_lead = self._lead
         replica.on_stop_leading = self._stop_leading
         replica.on_follow = self._follow_changed
-        replica.on_ask = lambda asked: self._spawn(self._ask(asked), "ask for a vote")
-        replica.on_announce = lambda to: self._spawn(self._announce(to), "announce an epoch")
+        canvass = self._canvass
+        if canvass is not None:  # a quorum of one asks nobody
+            replica.on_ask = lambda asked: self._spawn(canvass.ask(asked), "ask for a vote")
+            replica.on_announce = lambda to: self._spawn(canvass.announce(to), "announce an epoch")
         replica.on_commit = self._commit
         replica.on_failure = self._fail
         self._log.follow(self._log_advanced, self._log_rejected)
@@ -288,34 +243,25 @@ class MetadataQuorum:
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        if self._snapshot is not None:
-            await asyncio.gather(self._snapshot, return_exceptions=True)
+        await self._snapshots.settled()
         if self._failure is not None and not self._failure.done():
-            if self.image.offset >= 0 and self._unsnapped_bytes >= self._policy.bytes_at_stop:
-                await self._take_snapshot()
+            await self._snapshots.write_at_stop()
             self._failure.cancel()
 
     async def _hand_over(self) -> None:
         last = self._proposals.all_committed()
         self._proposals.refuse(_refused("this node is shutting down"))
         try:
-            async with asyncio.timeout(_ASK_PATIENCE):
+            async with asyncio.timeout(PATIENCE):
                 await asyncio.gather(last, return_exceptions=True)
         except TimeoutError:
             log.warning("stopping without a majority: what was proposed last may be taken back")
         raft = self._replica.raft
-        if self._around is None or not self._replica.leading or len(self.voters) == 1:
+        if self._canvass is None or not self._replica.leading or len(self.voters) == 1:
             return
-        successors = raft.successors()
-        request = requests.end_epoch_request(self._replica.cluster_id, self._me, raft.epoch, successors)
+        epoch, successors = raft.epoch, raft.successors()
         self._replica.decide(lambda raft, now: raft.resign("this node is shutting down", now))
-        asked = (
-            self._around.peers.request(
-                key.node_id, request, expect=EndQuorumEpochResponse, timeout=_ASK_PATIENCE, lane="votes"
-            )
-            for key in successors
-        )
-        await asyncio.gather(*asked, return_exceptions=True)
+        await self._canvass.give_up(epoch, successors)
 
     async def failed(self) -> str:
         """Returns, with the reason, when this node can no longer follow the metadata and must stop."""
@@ -413,35 +359,6 @@ class MetadataQuorum:
             self._follower.follow(follow)
         self.service.news()
 
-    async def _ask(self, asked: AskForVote) -> None:
-        request = requests.vote_request(self._replica.cluster_id, self._me, asked)
-        assert self._around is not None, "a quorum of one asks nobody"
-        try:
-            response = await self._around.peers.request(
-                asked.voter.node_id, request, expect=VoteResponse, timeout=_ASK_PATIENCE, lane="votes"
-            )
-            answer = requests.vote_answer(response)
-        except (ClientError, ValueError) as problem:
-            log.debug("%s does not vote: %s", asked.voter, problem)
-            return
-        await self._replica.mended.wait()
-        if answer is not None:
-            self._replica.decide(lambda raft, now: raft.vote_answered(asked.voter, asked, answer, now))
-
-    async def _announce(self, to: Announce) -> None:
-        assert self._around is not None, "a quorum of one tells nobody"
-        request = requests.begin_epoch_request(self._replica.cluster_id, self._me, to, self._my_address())
-        try:
-            response = await self._around.peers.request(
-                to.voter.node_id, request, expect=BeginQuorumEpochResponse, timeout=_ASK_PATIENCE, lane="votes"
-            )
-        except ClientError as problem:
-            log.debug("%s cannot be told who leads: %s", to.voter, problem)
-            return
-        leader = requests.leader_in(response)
-        if leader is not None:
-            self._replica.decide(lambda raft, now: raft.epoch_seen(leader[1], leader[0], now))
-
     async def _follow(self, follower: Follower) -> None:
         try:
             await follower.run()
@@ -480,44 +397,27 @@ class MetadataQuorum:
                 self._replica.decide(lambda raft, now: raft.resign(f"what it appends is not taken: {problem}", now))
 
     def _commit(self, high_watermark: int) -> None:
-        before, after = self._history.image, self._history.commit(high_watermark, self._tell_witnesses)
+        before, after = self._history.image, self._history.commit(high_watermark, self._audience.tell_witnesses)
         if after is not before:
-            self._unsnapped_bytes += self._log.take_bytes_appended()
+            self._snapshots.committed()
             if self._log.durable_offset > 0:
                 self._replica.note_begun()
             self._tell(before, after)
         self.service.news()
-        self._snapshot_if_due()
+        self._snapshots.write_if_due()
         if self._replica.leading and self.voters_settled and self._me not in self.voters and len(self.voters):
             self._replica.decide(lambda raft, now: raft.resign("this node is no voter any more", now))
 
-    def _tell_witnesses(self, step: Step) -> None:
-        """Who only tells of it must not stop it: the same bug would stop every node, at the same batch."""
-        for callback in self._witnesses:
-            try:
-                callback(step)
-            except Exception:
-                log.exception("what was committed at offset %d could not be told", step.batch.last_offset)
-
     def _tell(self, before: MetadataImage, after: MetadataImage) -> None:
-        broken = ""
-        for subscriber in self._subscribers:
-            try:
-                subscriber(before, after)
-            except Exception as problem:
-                log.exception("part of this node cannot follow the metadata")
-                broken = f"part of this node cannot follow the metadata: {problem}"
+        broken = self._audience.tell_subscribers(before, after)
         self._proposals.committed(after.offset + 1)
-        for holds, reached in self._awaited:
-            if not reached.done() and holds(after):
-                reached.set_result(after)
-        self._awaited = [each for each in self._awaited if not each[1].done()]
+        self._audience.tell_who_waits(after)
         if broken:
             self._fail(broken)
 
     def _snapshot_installed(self, snapshot: Snapshot) -> None:
         before, after = MetadataImage(self._replica.cluster_id), self._history.image
-        self._unsnapped_bytes = 0
+        self._snapshots.installed()
         self._replica.note_begun()
         self._tell(before, after)
 
@@ -540,51 +440,7 @@ class MetadataQuorum:
 
     def describe(self) -> QuorumDescription:
         """Only the leader knows the others' offsets; of them, others tell nothing."""
-        raft = self._replica.raft
-        now, now_ms = self._clock.monotonic(), self._clock.wall_ms()
-
-        def state(key: ReplicaKey) -> ReplicaState:
-            if key == self._me:
-                return ReplicaState(key.node_id, key.directory_id, self._log.end_offset, now_ms, now_ms)
-            known = raft.progress.get(key)
-            if known is None or known.end_offset < 0:
-                return ReplicaState(key.node_id, key.directory_id, -1, -1, -1)
-            fetched, caught_up = (
-                now_ms - int((now - each) * 1000) if each else -1 for each in (known.last_fetch, known.last_caught_up)
-            )
-            return ReplicaState(key.node_id, key.directory_id, known.end_offset, fetched, caught_up)
-
-        observers = sorted(
-            k for k, p in raft.progress.items() if k not in self.voters and now - p.last_fetch <= _OBSERVED
-        )
-        return QuorumDescription(
-            leader_id=raft.leader_id,
-            epoch=raft.epoch,
-            high_watermark=raft.high_watermark,
-            voters=tuple(state(key) for key in sorted(self.voters.keys)),
-            observers=tuple(state(key) for key in observers),
-        )
-
-    # Snapshots
-
-    def _snapshot_if_due(self) -> None:
-        policy = self._policy
-        age_ms = self._clock.wall_ms() - self._unsnapped_since_ms
-        due = self._unsnapped_bytes >= policy.max_bytes or 0 < policy.max_age_ms <= age_ms
-        if due and (self._snapshot is None or self._snapshot.done()):
-            self._snapshot = asyncio.create_task(self._take_snapshot(), name="metadata snapshot")
-
-    async def _take_snapshot(self) -> None:
-        """A failure is logged and leaves the log as long as it is; the next commit tries again."""
-        image, size = self.image, self._unsnapped_bytes
-        try:
-            written = await self._log.write_snapshot(Snapshot(image, self._history.committed_voters.to_record()))
-        except (OSError, ApiError) as problem:
-            log.warning("no metadata snapshot at offset %d: %s", image.offset + 1, problem)
-            return
-        self._unsnapped_bytes -= size
-        self._unsnapped_since_ms = self._clock.wall_ms()
-        log.info("metadata snapshot at offset %d, epoch %d: %d bytes", image.offset + 1, image.epoch, written)
+        return describe(self._replica.raft, self.voters, self._log.end_offset, self._clock)
 
 
 def _refused(why: str) -> ApiError:
@@ -599,9 +455,3 @@ def _where(leader_id: int) -> str:
 
 def _nowhere() -> Address | None:
     return None
-
-
-def committed_offset(durable_offsets: Iterable[int]) -> int:
-    """The greatest offset (exclusive) that a majority of the voters holds."""
-    descending = sorted(durable_offsets, reverse=True)
-    return descending[len(descending) // 2]

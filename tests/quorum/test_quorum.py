@@ -12,7 +12,6 @@ from sprawl.quorum.batches import MetadataBatch, read_batches
 from sprawl.quorum.delta import DeltaError
 from sprawl.quorum.history import Step
 from sprawl.quorum.image import MetadataImage
-from sprawl.quorum.quorum import committed_offset
 from sprawl.quorum.raft import Announce, AskForVote
 from sprawl.quorum.records import NO_ID, FeatureLevelRecord, PartitionRecord, TopicRecord
 from sprawl.quorum.voters import Address, ReplicaKey
@@ -25,14 +24,6 @@ from tests.quorum.world import Member, start
 async def batches(member: Member) -> list[MetadataBatch]:
     read = await member.log.read(0, 1 << 20, member.log.log_end_offset)
     return [batch for buffer in read.buffers for batch in read_batches(buffer)]
-
-
-@pytest.mark.parametrize(
-    ("offsets", "committed"),
-    [([7], 7), ([7, 3], 3), ([7, 3, 5], 5), ([9, 9, 0, 1, 2], 2), ([4, 4, 4, 0, 0], 4)],
-)
-def test_an_offset_is_committed_when_a_majority_has_it(offsets: list[int], committed: int) -> None:
-    assert committed_offset(offsets) == committed
 
 
 def test_a_new_log_begins_with_its_leader_its_voters_and_its_features() -> None:

@@ -12,9 +12,9 @@ from sprawl.quorum.batches import data_batch
 from sprawl.quorum.features import FeatureError
 from sprawl.quorum.image import MetadataImage
 from sprawl.quorum.metadata_log import MetadataLogError
-from sprawl.quorum.quorum import SnapshotPolicy
 from sprawl.quorum.records import FeatureLevelRecord, NoOpRecord, encode
 from sprawl.quorum.snapshots import Snapshot
+from sprawl.quorum.snapshotting import SnapshotPolicy
 from sprawl.quorum.state import QuorumState, keep, state_in
 from sprawl.runtime.simulated import Simulation
 from sprawl.runtime.simulated.node import SimulatedNode

@@ -12,8 +12,9 @@ from sprawl.quorum.controller import Controller, Heartbeat
 from sprawl.quorum.identifiers import new_uuid, uuid_of
 from sprawl.quorum.image import METADATA_TOPIC, METADATA_TOPIC_ID, ListenerImage
 from sprawl.quorum.metadata_log import MetadataLog, metadata_topic_config
-from sprawl.quorum.quorum import MetadataQuorum, SnapshotPolicy
+from sprawl.quorum.quorum import MetadataQuorum
 from sprawl.quorum.settings import Settings
+from sprawl.quorum.snapshotting import SnapshotPolicy
 from sprawl.quorum.topic_changes import NewTopic
 from sprawl.runtime import Runtime, SmallState
 from sprawl.storage.log import Log
