@@ -13,12 +13,17 @@ from dataclasses import dataclass
 from typing import Final
 
 from sprawl.runtime.simulated.inodes import Inode
+from sprawl_protocol.records import LOG_OVERHEAD
 from tools.simulate.cluster import DIRECTORY, Member, SimulatedCluster
 
 _LOOK: Final = 0.5
 _MOST_FLIPS: Final = 3
 _PATIENCE: Final = 30
 _DAMAGED: Final = "is damaged"
+_UNCOVERED: Final = 17
+"""Bytes of a batch that its checksum does not cover: base offset, length, leader epoch, magic."""
+_UNCOVERED_SHARE: Final = 0.3
+"""Of the flips."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,8 +152,19 @@ class Damage:
         disk = member.machine.disk
         inode = disk.names.get(path)
         offset = rng.randrange(len(inode.data))
+        if rng.random() < _UNCOVERED_SHARE:
+            offset = rng.choice(_batches(inode.data)) + rng.randrange(_UNCOVERED)
         disk.corrupt(path, offset, 1 << rng.randrange(8))
         self._flips.append(_Flip(inode, offset, inode.data[offset]))
+
+
+def _batches(data: bytearray) -> list[int]:
+    """Where batches begin."""
+    found, position = [0], 0
+    while position + _UNCOVERED < len(data):
+        found.append(position)
+        position += LOG_OVERHEAD + max(int.from_bytes(data[position + 8 : position + LOG_OVERHEAD], "big"), 0)
+    return found
 
 
 def _segments(member: Member) -> list[str]:

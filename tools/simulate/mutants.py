@@ -198,12 +198,6 @@ MUTANTS: Final = (
         "size = here",
     ),
     Mutant(
-        "snapshot-before-its-log-is-stable",
-        "sprawl.quorum.metadata_log:MetadataLog.write_snapshot",
-        "await self._replica.make_stable()",
-        "pass",
-    ),
-    Mutant(
         "base-offsets-not-looked-at",
         "sprawl.storage.order:Order.admit",
         "if header.base_offset > self.due:",
