@@ -37,6 +37,8 @@ _HARMLESS: Final = ("lost+found", LOCK_FILE, _DRAFT)
 class Wish:
     data_dir: str
     node_id: int
+    others: tuple[int, ...]
+    """Nodes that will join it, and are to have replicas."""
     cluster_id: str
     """Whose backup; empty: of the cluster whose place the bucket is."""
     accept_loss: bool
@@ -57,13 +59,15 @@ async def restore(store: ObjectStore, runtime: Runtime, wish: Wish) -> dict[str,
     plan = leave_out(plan, damages)
     ends = {(each.topic.name, one.index): one.end for each in plan.topics for one in each.partitions}
     groups = restore_groups(backup.groups, ends, now_ms)
-    found = _told(plan, groups, [each.what for each in damages])
+    found = _told(plan, groups, [each.what for each in damages], 1 + len(wish.others))
     if wish.execute:
         cluster_id = new_id(runtime)
         draft = f"{wish.data_dir}/{_DRAFT}"
         if runtime.files.exists(draft):
             runtime.files.remove_tree(draft)
-        await build_directory(runtime, draft, plan, Restored(cluster_id, wish.node_id, producers, groups.records))
+        await build_directory(
+            runtime, draft, plan, Restored(cluster_id, wish.node_id, wish.others, producers, groups.records)
+        )
         await adopt(store, plan, cluster_id, wish.node_id, groups.records, etag=etag, now_ms=now_ms)
         _move_up(runtime, draft, wish.data_dir)
         found["new_cluster_id"] = cluster_id
@@ -131,7 +135,7 @@ def _move_up(runtime: Runtime, draft: str, directory: str) -> None:
 # -- what is shown ---------------------------------------------------------------------------------------------
 
 
-def _told(plan: RestorePlan, groups: RestoredGroups, damages: list[str]) -> dict[str, Any]:
+def _told(plan: RestorePlan, groups: RestoredGroups, damages: list[str], nodes: int) -> dict[str, Any]:
     backup = plan.backup
     return {
         "cluster_id": backup.cluster_id,
@@ -151,12 +155,14 @@ def _told(plan: RestorePlan, groups: RestoredGroups, damages: list[str]) -> dict
         ],
         "damages": damages,
         "partitions": [
-            _row(topic.topic.name, topic.topic.replicas, one) for topic in plan.topics for one in topic.partitions
+            _row(topic.topic.name, min(topic.topic.replicas, nodes), topic.topic.replicas, one)
+            for topic in plan.topics
+            for one in topic.partitions
         ],
     }
 
 
-def _row(topic: str, replicas: int, partition: RestoredPartition) -> dict[str, Any]:
+def _row(topic: str, replicas: int, replicas_before: int, partition: RestoredPartition) -> dict[str, Any]:
     return {
         "id": f"{topic}-{partition.index}",
         "topic": topic,
@@ -166,6 +172,7 @@ def _row(topic: str, replicas: int, partition: RestoredPartition) -> dict[str, A
         "next_offset": partition.end,
         "segments": len(partition.segments),
         "bytes": sum(each.segment.size for each in partition.segments),
-        "replicas_before": replicas,
+        "replicas": replicas,
+        "replicas_before": replicas_before,
         "missing": [f"{each.start} to {each.end - 1}: {each.why}" for each in partition.losses],
     }

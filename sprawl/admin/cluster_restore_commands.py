@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from sprawl.admin.options import Output, OutputOption, chosen, show
+from sprawl.admin.session import USAGE, fail
 from sprawl.admin.tier_access import FromOption, in_store
 
 
@@ -16,6 +17,10 @@ def cluster_restore(
         str, typer.Option("--data-dir", help="The new node's data directory: empty, or not there.", metavar="DIR")
     ],
     node_id: Annotated[int, typer.Option("--node-id", help="The new node's number.", metavar="N", min=0)] = 1,
+    others: Annotated[
+        str,
+        typer.Option("--with-nodes", help="Nodes that will join it: they get replicas, too.", metavar="N[,N...]"),
+    ] = "",
     cluster: Annotated[
         str, typer.Option("--cluster", help="Whose backup; otherwise that of the bucket's owner.", metavar="ID")
     ] = "",
@@ -35,7 +40,7 @@ def cluster_restore(
 
     from sprawl.admin.cluster_restore import Wish, restore
 
-    wish = Wish(posixpath.abspath(data_dir), node_id, cluster, accept_loss, yes)
+    wish = Wish(posixpath.abspath(data_dir), node_id, _nodes(others, node_id), cluster, accept_loss, yes)
     found: dict[str, Any] = in_store(from_, lambda store, runtime: restore(store, runtime, wish))
     if chosen(output) in (Output.TABLE, Output.WIDE):
         found = {**found, "commits_drawn_back": len(found["commits_drawn_back"]), "damages": len(found["damages"])}
@@ -46,3 +51,10 @@ def cluster_restore(
         else "nothing was changed; --yes does it"
     )
     typer.echo(f"{said}. What came after the backup of {found['backup_written']} is not known here", err=True)
+
+
+def _nodes(text: str, first: int) -> tuple[int, ...]:
+    parts = [part.strip() for part in text.split(",") if part.strip()]
+    if not all(part.isdecimal() for part in parts) or len({first, *map(int, parts)}) != 1 + len(parts):
+        fail(f"{text}: the other nodes are numbers, each once, and not {first}: --with-nodes 2,3", USAGE)
+    return tuple(map(int, parts))

@@ -30,7 +30,14 @@ from sprawl.quorum.image import (
     TopicImage,
 )
 from sprawl.quorum.metadata_log import MetadataLog
-from sprawl.quorum.records import ConfigRecord, FeatureLevelRecord, MetadataRecord, ProducerIdsRecord, TopicRecord
+from sprawl.quorum.records import (
+    NO_ID,
+    ConfigRecord,
+    FeatureLevelRecord,
+    MetadataRecord,
+    ProducerIdsRecord,
+    TopicRecord,
+)
 from sprawl.quorum.snapshots import Snapshot, SnapshotId, partition_record, write_snapshot
 from sprawl.quorum.voters import ReplicaKey, Voters
 from sprawl.runtime import Runtime
@@ -45,6 +52,8 @@ from sprawl_protocol.records import Record, build_batch, headers
 
 _STORAGE: Final = StorageSettings(64 * 1024 * 1024, 0, 2**31, 2**31)
 _SYNCED: Final = replace(TopicConfig(), retention_ms=-1, retention_bytes=-1, sprawl_durability=Durability.FSYNC)
+_REPLICAS: Final = 3
+"""Of the cluster's own topics, if there are so many nodes."""
 _BATCH: Final = 500
 """Records in one batch."""
 _EPOCH: Final = 1
@@ -57,17 +66,34 @@ class Restored:
 
     cluster_id: str
     node_id: int
+    others: Sequence[int]
+    """Nodes that will join, and are to have replicas."""
     producers: Mapping[Key, bytes]
     """Producer states at the end of what is in the tier."""
     groups: Mapping[int, Sequence[tuple[bytes, bytes]]]
     """Records of `__consumer_offsets`, by its partition."""
 
 
+class _Homes:
+    """Where replicas are: the first node has one of each partition, the others in turn, so that each may lead some."""
+
+    def __init__(self, identity: Identity, others: Sequence[int], replicas: int) -> None:
+        self.me = identity.node_id
+        self.directory = uuid_of(identity.directory_id)
+        self._others = others
+        self._count = min(replicas, 1 + len(others))
+
+    def of(self, index: int) -> tuple[int, ...]:
+        others = [self._others[(index + n) % len(self._others)] for n in range(self._count - 1)]
+        at = index % self._count
+        return (*others[:at], self.me, *others[at:])
+
+
 async def build_directory(runtime: Runtime, directory: str, plan: RestorePlan, restored: Restored) -> Identity:
     """The directory must not be there, or be empty. Raises `OSError`, `ApiError`, `ConfigError`."""
     runtime.files.make_dirs(directory)
     identity = _identify(runtime, directory, restored)
-    image = _image(runtime, plan, identity)
+    image = _image(runtime, plan, restored, identity)
     async with _logs(runtime, directory) as logs:
         for topic in plan.topics:
             for partition in topic.partitions:
@@ -115,18 +141,20 @@ async def _logs(runtime: Runtime, directory: str) -> AsyncIterator[LogManager]:
 # -- metadata --------------------------------------------------------------------------------------------------
 
 
-def _image(runtime: Runtime, plan: RestorePlan, identity: Identity) -> MetadataImage:
+def _image(runtime: Runtime, plan: RestorePlan, restored: Restored, identity: Identity) -> MetadataImage:
     records: list[MetadataRecord] = [
         FeatureLevelRecord(name=name, feature_level=level) for name, level in INITIAL.items()
     ]
     for topic in plan.topics:
         epochs = [each.leader_epoch for each in topic.partitions]
-        records += _topic(topic.topic.name, topic.topic.id, epochs, topic.topic.configs, identity)
+        homes = _Homes(identity, restored.others, topic.topic.replicas)
+        records += _topic(topic.topic.name, topic.topic.id, epochs, topic.topic.configs, homes)
     taken = {topic.topic.id for topic in plan.topics}
-    records += _topic(TIER_TOPIC, new_uuid(runtime, taken), [0] * PARTITIONS, CONFIGS, identity)
+    own = _Homes(identity, restored.others, _REPLICAS)
+    records += _topic(TIER_TOPIC, new_uuid(runtime, taken), [0] * PARTITIONS, CONFIGS, own)
     for each in plan.backup.cluster.topics:
         if each.name == OFFSETS_TOPIC:
-            records += _topic(each.name, each.id, [0] * len(each.leader_epochs), each.configs, identity)
+            records += _topic(each.name, each.id, [0] * len(each.leader_epochs), each.configs, own)
     for kind, resources in plan.backup.cluster.configs.items():
         for resource, settings in resources.items():
             for name, value in settings.items():
@@ -138,16 +166,17 @@ def _image(runtime: Runtime, plan: RestorePlan, identity: Identity) -> MetadataI
 
 
 def _topic(
-    name: str, id_: UUID, leader_epochs: Sequence[int], configs: Mapping[str, str], identity: Identity
+    name: str, id_: UUID, leader_epochs: Sequence[int], configs: Mapping[str, str], homes: _Homes
 ) -> Iterable[MetadataRecord]:
     """With nobody to lead its partitions: the controller elects the node once it is there."""
-    me = identity.node_id
     topic = TopicImage(name, id_, (), name in INTERNAL_TOPICS)
     yield TopicRecord(name=name, topic_id=id_)
     for key, value in configs.items():
         yield ConfigRecord(resource_type=ConfigKind.TOPIC, resource_name=name, name=key, value=value)
     for index, epoch in enumerate(leader_epochs):
-        partition = PartitionImage(index, -1, epoch, 0, (me,), (me,), directories=(uuid_of(identity.directory_id),))
+        replicas = homes.of(index)
+        directories = tuple(homes.directory if each == homes.me else NO_ID for each in replicas)
+        partition = PartitionImage(index, -1, epoch, 0, replicas, (homes.me,), directories=directories)
         yield partition_record(topic, partition)
 
 
