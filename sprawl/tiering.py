@@ -102,6 +102,12 @@ class Tiering:
         return TieredRecords((topic_id, partition), self.catalogs, self._fetching, self._readers, self._patience)
 
     @property
+    def backup_age(self) -> float:
+        """Seconds since this node's part of the backup was last up to date; -1: never."""
+        last = self.counters.last_backup
+        return last if last < 0 else self._runtime.clock.monotonic() - last
+
+    @property
     def cached_bytes(self) -> int:
         return 0 if self._cache is None else self._cache.disk_bytes
 

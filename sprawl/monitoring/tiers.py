@@ -26,6 +26,8 @@ _COUNTED: Final[tuple[tuple[str, str, Callable[[TierCounters], int]], ...]] = (
     ("sprawl_tier_copies_refused_total", "Uploads that were void: another leads.", lambda c: c.copies_refused),
     ("sprawl_tier_swept_objects_total", "Objects deleted that belonged to nothing.", lambda c: c.swept_objects),
     ("sprawl_tier_damaged_reads_total", "Reads with a wrong checksum; not served.", lambda c: c.damaged_chunks),
+    ("sprawl_tier_backups_total", "Sections of the cluster's backup that were put.", lambda c: c.backups),
+    ("sprawl_tier_backup_errors_total", "Rounds of the backup that failed.", lambda c: c.backup_errors),
     ("sprawl_tier_cache_hits_total", "Chunks read from the cache.", lambda c: c.cache_hits),
     ("sprawl_tier_cache_misses_total", "Chunks that had to be fetched.", lambda c: c.cache_misses),
 )
@@ -39,6 +41,11 @@ class TierMetrics:
             registry.counter(name, text).follow(lambda read=read: read(tiering.counters))  # type: ignore[misc]
         registry.gauge(
             "sprawl_tier_usable", "Whether the object store was found fit for use.", lambda: float(tiering.usable)
+        )
+        registry.gauge(
+            "sprawl_tier_backup_age_seconds",
+            "How long ago this node's part of the cluster's backup was last up to date; -1: never.",
+            lambda: tiering.backup_age,
         )
         registry.gauge("sprawl_tier_cache_bytes", "Bytes of the cache on the disk.", lambda: tiering.cached_bytes)
         registry.counter(

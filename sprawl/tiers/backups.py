@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from crc32c import crc32c
@@ -20,7 +21,7 @@ from sprawl.objects.contract import ObjectStore
 from sprawl.objects.errors import Corrupt, ForeignBucket, NotFound, PreconditionFailed, StoreError
 from sprawl.objects.probe import read_marker
 from sprawl.partitions.partition import Partition
-from sprawl.quorum.image import METADATA_TOPIC, TIER_TOPIC, ConfigKind
+from sprawl.quorum.image import METADATA_TOPIC, TIER_TOPIC, ConfigKind, MetadataImage
 from sprawl.quorum.quorum import MetadataQuorum
 from sprawl.runtime import Runtime
 from sprawl.tiers.backup import (
@@ -42,7 +43,7 @@ from sprawl.tiers.backup import (
     TierBody,
     section_key,
 )
-from sprawl.tiers.catalogs import Catalogs
+from sprawl.tiers.catalogs import Catalogs, Key
 from sprawl.tiers.counters import TierCounters
 from sprawl.tiers.topic import TierTopic, partition_of
 
@@ -62,14 +63,26 @@ class _Put:
     epoch: int
     crc32c: int
     """Of its body."""
+    made_of: tuple[object, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class _Due:
     name: str
     epoch: int
-    body: Callable[[], dict[str, Any]]
-    """What may be told off the event loop."""
+    told: Callable[[], dict[str, Any]]
+    """Its body; done off the event loop."""
+    made_of: tuple[object, ...] = ()
+    """If all of these are the ones they were, so is the body. Empty: that is known only once it is there."""
+
+    def is_as(self, put: _Put) -> bool:
+        before = put.made_of
+        same = len(before) == len(self.made_of) > 0 and all(map(_same, before, self.made_of))
+        return same and put.epoch == self.epoch
+
+
+def _same(one: object, other: object) -> bool:
+    return one == other if isinstance(one, int) else one is other
 
 
 class Backups:
@@ -102,6 +115,8 @@ class Backups:
         self._put: dict[str, _Put] = {}
         self._led_since: dict[tuple[int, int], float] = {}
         """Partitions of the tier's topic with their leader epochs: since when this node leads them."""
+        self._changes: Counter[Key] = Counter()
+        catalogs.when_changed(self._note_change)
 
     async def run(self) -> None:
         """Ends with the node. Raises `ForeignBucket`."""
@@ -114,8 +129,9 @@ class Backups:
         try:
             await self._still_ours()
             await self._look_what_is_there()
-            for due in self._due():
+            for due in self._due():  # made one by one: no node stands still while all is gathered
                 await self._write(due)
+            self._counters.last_backup = self._runtime.clock.monotonic()
         except ForeignBucket:
             raise
         except (StoreError, BadBackup) as problem:
@@ -145,21 +161,22 @@ class Backups:
 
     # -- what there is to write -----------------------------------------------------------------------------
 
-    def _due(self) -> list[_Due]:
-        found: list[_Due] = []
-        if self._quorum.leading:
-            found.append(_Due(CLUSTER, self._quorum.epoch, self._cluster().told))
-        found += self._tier()
+    def _note_change(self, key: Key) -> None:
+        self._changes[key] += 1
+
+    def _due(self) -> Iterator[_Due]:
         image = self._quorum.image
+        if self._quorum.leading:
+            made_of = (image.topics, image.configs, image.next_producer_id)
+            yield _Due(CLUSTER, self._quorum.epoch, lambda: self._cluster(image).told(), made_of)
+        yield from self._tier()
         me = image.brokers.get(self._node_id)
         if me is not None and me.active:
-            found.append(_Due(f"{NODE}{self._node_id}", me.epoch, self._node().told))
+            yield _Due(f"{NODE}{self._node_id}", me.epoch, self._node().told)
         for index, epoch, records in self._groups():
-            found.append(_Due(f"{GROUPS}{index}", epoch, GroupsBody(tuple(records)).told))
-        return found
+            yield _Due(f"{GROUPS}{index}", epoch, GroupsBody(tuple(records)).told)
 
-    def _cluster(self) -> ClusterBody:
-        image = self._quorum.image
+    def _cluster(self, image: MetadataImage) -> ClusterBody:
         topics = tuple(
             BackedTopic(
                 each.name,
@@ -173,28 +190,32 @@ class Backups:
         configs = {int(kind): {name: image.config(kind, name) for name in image.configured(kind)} for kind in _KEPT}
         return ClusterBody(topics, {kind: of for kind, of in configs.items() if of}, image.next_producer_id)
 
-    def _tier(self) -> list[_Due]:
+    def _tier(self) -> Iterator[_Due]:
         """Of partitions whose records have been read to their end since this node leads them."""
         topic = self._quorum.image.topics.get(TIER_TOPIC)
-        led = [] if topic is None else [each for each in topic.partitions if each.leader == self._node_id]
+        if topic is None:
+            return
+        led = {each.index: each.leader_epoch for each in topic.partitions if each.leader == self._node_id}
         now = self._runtime.clock.monotonic()
-        self._led_since = {
-            key: self._led_since.get(key, now) for key in ((each.index, each.leader_epoch) for each in led)
-        }
-        found: list[_Due] = []
-        by_index: dict[int, list[BackedPartition]] = {each.index: [] for each in led}
-        if topic is not None:
-            for key in self._catalogs.keys():  # noqa: SIM118 - not a mapping
-                index = partition_of(topic, *key)
-                if index in by_index:
-                    catalog = self._catalogs[key]
-                    segments = tuple(BackedSegment(each.segment, each.end_offset) for each in catalog.chain)
-                    by_index[index].append(BackedPartition(key, catalog.leader_epoch, segments))
-        for each in led:
-            if self._topic.read_since(each.index, self._led_since[(each.index, each.leader_epoch)]):
-                body = TierBody(tuple(sorted(by_index[each.index], key=lambda one: one.key)))
-                found.append(_Due(f"{TIER}{each.index}", each.leader_epoch, body.told))
-        return found
+        self._led_since = {each: self._led_since.get(each, now) for each in led.items()}
+        keys: dict[int, list[Key]] = {index: [] for index in led}
+        for key in self._catalogs.keys():  # noqa: SIM118 - not a mapping
+            index = partition_of(topic, *key)
+            if index in keys:
+                keys[index].append(key)
+        for index, epoch in led.items():
+            if self._topic.read_since(index, self._led_since[(index, epoch)]):
+                due = _Due(
+                    f"{TIER}{index}", epoch, dict, (len(keys[index]), sum(self._changes[key] for key in keys[index]))
+                )
+                last = self._put.get(due.name)
+                if last is None or not due.is_as(last):
+                    yield replace(due, told=TierBody(tuple(map(self._backed, sorted(keys[index])))).told)
+
+    def _backed(self, key: Key) -> BackedPartition:
+        catalog = self._catalogs[key]
+        segments = tuple(BackedSegment(each.segment, each.end_offset) for each in catalog.chain)
+        return BackedPartition(key, catalog.leader_epoch, segments)
 
     def _node(self) -> NodeBody:
         return NodeBody(
@@ -209,13 +230,16 @@ class Backups:
 
     async def _write(self, due: _Due) -> None:
         """Raises `StoreError`, `BadBackup`."""
-        section = await self._runtime.in_thread(
-            lambda: Section(due.name, self._cluster_id, due.epoch, self._runtime.clock.wall_ms(), due.body())
-        )
-        packed = await self._runtime.in_thread(section.pack)
-        body = crc32c(packed[packed.index(b"\n") :])
         key, last = section_key(self._cluster_id, due.name), self._put.get(due.name)
+        if last is not None and due.is_as(last):
+            return
+        now_ms = self._runtime.clock.wall_ms()
+        packed = await self._runtime.in_thread(
+            lambda: Section(due.name, self._cluster_id, due.epoch, now_ms, due.told()).pack()
+        )
+        body = crc32c(packed[packed.index(b"\n") :])
         if last is not None and (last.epoch, last.crc32c) == (due.epoch, body):
+            self._put[due.name] = replace(last, made_of=due.made_of)
             return
         try:
             etag = await self._etag_of(key, due.epoch) if last is None or last.epoch != due.epoch else last.etag
@@ -224,7 +248,7 @@ class Backups:
             self._put.pop(due.name, None)  # somebody else put it: the next round looks who
             log.info("%s in %s was written by another meanwhile", key, self._store.url)
             return
-        self._put[due.name] = _Put(info.etag, due.epoch, body)
+        self._put[due.name] = _Put(info.etag, due.epoch, body, due.made_of)
         self._counters.backups += 1
 
     async def _etag_of(self, key: str, epoch: int) -> str | None:

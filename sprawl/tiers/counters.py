@@ -23,5 +23,7 @@ class TierCounters:
     backups: int = 0
     """Sections of the cluster's backup that were put."""
     backup_errors: int = 0
+    last_backup: float = -1.0
+    """When all of it was last up to date, by the monotonic clock; -1: never."""
     cache_hits: int = 0
     cache_misses: int = 0

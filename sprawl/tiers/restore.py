@@ -25,6 +25,8 @@ from sprawl.tiers.records import RecordKind, TierRecord
 from sprawl.tiers.segments import LOG, MANIFEST, TierSegment, object_name
 
 OFFSETS_TOPIC: Final = "__consumer_offsets"
+_EPOCHS_SKIPPED: Final = 10
+"""There may have been newer leaders than the backup knows, and clients that heard of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +143,9 @@ def _partition(
         start = end
         if known_start < end and not losses:
             losses.append(Loss(known_start, end, "nothing of it was in the tier"))
-    return RestoredPartition(key[1], start, end, newest + 1, tuple(kept), claimed, tuple(losses), tuple(damages))
+    return RestoredPartition(
+        key[1], start, end, newest + _EPOCHS_SKIPPED, tuple(kept), claimed, tuple(losses), tuple(damages)
+    )
 
 
 def _objects(key: Key, backed: BackedSegment) -> Iterable[str]:

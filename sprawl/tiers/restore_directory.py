@@ -52,6 +52,8 @@ from sprawl_protocol.records import Record, build_batch, headers
 
 _STORAGE: Final = StorageSettings(64 * 1024 * 1024, 0, 2**31, 2**31)
 _SYNCED: Final = replace(TopicConfig(), retention_ms=-1, retention_bytes=-1, sprawl_durability=Durability.FSYNC)
+_IDS_SKIPPED: Final = 1_000_000
+"""Producer ids that may have been given out after the backup was written."""
 _REPLICAS: Final = 3
 """Of the cluster's own topics, if there are so many nodes."""
 _BATCH: Final = 500
@@ -159,9 +161,8 @@ def _image(runtime: Runtime, plan: RestorePlan, restored: Restored, identity: Id
         for resource, settings in resources.items():
             for name, value in settings.items():
                 records.append(ConfigRecord(resource_type=kind, resource_name=resource, name=name, value=value))
-    if plan.backup.cluster.next_producer_id:
-        producers = plan.backup.cluster.next_producer_id
-        records.append(ProducerIdsRecord(broker_id=-1, broker_epoch=-1, next_producer_id=producers))
+    next_id = plan.backup.cluster.next_producer_id + _IDS_SKIPPED
+    records.append(ProducerIdsRecord(broker_id=-1, broker_epoch=-1, next_producer_id=next_id))
     return apply(MetadataImage(identity.cluster_id), records, offset=len(records), epoch=_EPOCH)
 
 

