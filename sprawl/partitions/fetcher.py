@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -95,6 +95,8 @@ class ReplicaFetcher:
     async def run(self) -> None:
         while True:
             self._changed.clear()
+            while undurable := self._undurable():
+                await self._until_durable(undurable)
             places = self._places()
             if not places:
                 await self._until_changed(self._pace.backoff if self._followed else None)
@@ -134,6 +136,28 @@ class ReplicaFetcher:
             places[key] = Place(end, partition.leader_epoch, partition.log.last_epoch, partition.log.log_start_offset)
         return places
 
+    def _undurable(self) -> list[tuple[Key, Partition]]:
+        """Those with records that are not safe here yet: what came, or what this node took as leader a moment ago.
+
+        To fetch from an offset is to say that one has all below.
+        """
+        now = self._clock.monotonic()
+        return [
+            (key, partition)
+            for key, partition in self._followed.items()
+            if partition.log.durable_offset < partition.log.log_end_offset
+            and partition.log.damaged is None
+            and self._paused.get(key, now) <= now
+        ]
+
+    async def _until_durable(self, partitions: Sequence[tuple[Key, Partition]]) -> None:
+        for key, partition in partitions:
+            try:
+                await partition.durable()
+            except ApiError as problem:
+                log.warning("%s: %s", partition, problem)
+                self._pause(key)
+
     async def _until_changed(self, seconds: float | None) -> None:
         try:
             async with asyncio.timeout(seconds):
@@ -144,7 +168,6 @@ class ReplicaFetcher:
     # -- taking what came -------------------------------------------------------------------------------------------
 
     async def _take(self, places: dict[Key, Place], answer: FetchResponse) -> None:
-        grown: list[tuple[Key, Partition]] = []
         for topic in answer.responses:
             for data in topic.partitions:
                 key = (topic.topic_id, data.partition_index)
@@ -153,42 +176,33 @@ class ReplicaFetcher:
                     continue
                 try:
                     async with partition.mending:
-                        if await self._take_one(partition, place, data):
-                            grown.append((key, partition))
+                        await self._take_one(partition, place, data)
                 except (ApiError, ProtocolError, OSError, ValueError) as problem:
                     log.warning("%s cannot be followed for the moment: %s", partition, problem)
                     self._pause(key)
-        for key, partition in grown:
-            try:
-                await partition.durable()
-            except ApiError as problem:
-                log.warning("%s: %s", partition, problem)
-                self._pause(key)
 
-    async def _take_one(self, partition: Partition, place: Place, data: PartitionData) -> bool:
-        """True if the log has grown. Raises `ApiError`, `ProtocolError`, `OSError`."""
+    async def _take_one(self, partition: Partition, place: Place, data: PartitionData) -> None:
+        """Raises `ApiError`, `ProtocolError`, `OSError`."""
         if (partition.leader, partition.leader_epoch) != (self._leader, place.leader_epoch) or partition.leading:
-            return False  # things have changed since it was asked
+            return  # things have changed since it was asked
         if partition.log.log_end_offset != place.offset:
-            return False  # the disk took back what it was given: ask again from where the log ends now
+            return  # the disk took back what it was given: ask again from where the log ends now
         error = ErrorCode(data.error_code)
         if error is ErrorCode.OFFSET_OUT_OF_RANGE:
             await self._out_of_range(partition, data)
-            return False
+            return
         if error is ErrorCode.OFFSET_MOVED_TO_TIERED_STORAGE:
             await self._begin_behind_tier(partition, data)
-            return False
+            return
         if error is not ErrorCode.NONE:
             raise ApiError(error, f"node {self._leader} answers {error.name}")
         if data.diverging_epoch.epoch >= 0 or data.diverging_epoch.end_offset >= 0:
             await self._cut(partition, data.diverging_epoch.epoch, data.diverging_epoch.end_offset)
-            return False
-        grown = False
+            return
         if data.records is not None and len(data.records):
             self._throttle.took(partition, len(data.records))
-            grown = _append(partition, data.records)
+            _append(partition, data.records)
         partition.leader_says(data.high_watermark, data.log_start_offset)
-        return grown
 
     async def _cut(self, partition: Partition, epoch: int, end_offset: int) -> None:
         found, end = partition.epoch_end(epoch)
@@ -230,7 +244,7 @@ class ReplicaFetcher:
         self._paused[key] = self._clock.monotonic() + self._pace.backoff
 
 
-def _append(partition: Partition, records: object) -> bool:
+def _append(partition: Partition, records: object) -> None:
     """Whole batches from the log's end on; what lies before it is passed over. Raises `ApiError`, `ProtocolError`."""
     assert isinstance(records, bytes | bytearray | memoryview)
     held = memoryview(bytearray(records))
@@ -240,7 +254,6 @@ def _append(partition: Partition, records: object) -> bool:
         if not check_crc(held, position, header):
             raise ProtocolError(f"the batch at offset {header.base_offset} has a wrong checksum")
     if not found:
-        return False
+        return
     first = found[0][0]
     partition.log.append_replicated(held[first:], [(position - first, header) for position, header in found])
-    return True

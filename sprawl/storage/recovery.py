@@ -179,6 +179,9 @@ class _Recovery:
                 await segment.file.rewrite(start.position if segment.base_offset == start.segment else 0)
                 await segment.file.sync()
                 segment.synced = segment.size
+        if kept and kept[-1].base_offset > self._start.segment:
+            # A segment that was begun since the last checkpoint: whether its name is on the disk, nobody knows.
+            self._files.sync_dir(posixpath.dirname(kept[-1].file.path))
 
     def _may_cut(self, offset: int) -> bool:
         """Whether what begins at `offset` need not have survived the power failure there was.

@@ -116,6 +116,8 @@ class Faulty:
         self._file = log.segments.active.file
         self.appending: Callable[[], None] = lambda: None
         self.syncing: Callable[[], None] = lambda: None
+        self.may_sync = asyncio.Event()
+        self.may_sync.set()
         self.writes: list[int] = []
         log.segments.active.file = self  # type: ignore[assignment]
 
@@ -126,6 +128,7 @@ class Faulty:
 
     async def sync(self) -> None:
         self.syncing()
+        await self.may_sync.wait()
         await self._file.sync()
 
     def __getattr__(self, name: str) -> Any:

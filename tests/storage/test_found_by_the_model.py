@@ -164,3 +164,36 @@ def test_what_a_failed_sync_left_out_is_written_again_also_soon_after_a_power_fa
     for seed in range(10):
         with Simulation(seed) as world:
             world.run(story(world.node("broker")))
+
+
+def test_a_segment_whose_name_did_not_reach_the_disk_is_not_written_to_in_vain() -> None:
+    async def story(node: SimulatedNode) -> None:
+        boots: list[str] = []
+
+        async def fail() -> None:
+            log = await opened(node, boots, "fsync")
+            append(log)
+            await log.make_stable()
+            node.disk.failing_syncs = 1
+            with pytest.raises(ApiError, match="no new segment"):
+                log.roll()
+            node.kill()
+
+        async def go_on() -> None:
+            log = await opened(node, boots, "fsync")
+            append(log)
+            await log.make_stable()
+            node.crash()
+
+        async def end() -> int:
+            return (await opened(node, boots, "fsync")).log_end_offset
+
+        for life in (fail, go_on):
+            with pytest.raises(NodeDownError):
+                await node.run(life())
+            node.boot()
+        assert await node.run(end()) == 2
+
+    for seed in range(10):
+        with Simulation(seed) as world:
+            world.run(story(world.node("broker")))

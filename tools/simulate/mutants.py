@@ -99,9 +99,9 @@ MUTANTS: Final = (
     ),
     Mutant(
         "follower-reports-what-is-not-durable",
-        f"{_FETCHER}._take",
-        "await partition.durable()",
-        "pass",
+        f"{_FETCHER}._undurable",
+        "if partition.log.durable_offset < partition.log.log_end_offset",
+        "if False",
     ),
     Mutant(
         "only-the-first-leader-epoch-is-noted",
