@@ -16,6 +16,7 @@ from sprawl.admin import (
     group_commands,
     partition_commands,
     quorum_commands,
+    record_commands,
     tier_commands,
 )
 from sprawl.admin.options import LOCAL, Bootstrap, OutputOption, Timeout, show, show_one, show_rows, target
@@ -129,6 +130,10 @@ def topic_delete(
         typer.confirm(f"Delete {', '.join(names)} and all records in them?", abort=True)
     run(target(bootstrap, timeout), lambda session: delete_topics(session, names))
     typer.echo(f"deleted {', '.join(names)}")
+
+
+topic_app.command("produce")(record_commands.topic_produce)
+topic_app.command("consume")(record_commands.topic_consume)
 
 
 @topic_app.command("alter")

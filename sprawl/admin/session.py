@@ -147,11 +147,20 @@ class Session:
                 raise RefusedError.of(f"group {group}", code, message)
             await asyncio.sleep(0.2)  # the topic of offsets is being made, or its leader elected
 
+    def now_ms(self) -> int:
+        return self._runtime.clock.wall_ms()
+
+    def offers(self, request: type[Request]) -> bool:
+        """Whether the broker says that it knows this kind of request."""
+        return int(request.API_KEY) in self._client.versions
+
     async def close(self) -> None:
         for client in (self._client, *self._others.values()):
             await client.close()
 
     async def _at(self, broker: int) -> KafkaClient:
+        if broker in self._others and not self._others[broker].connected:
+            await self._others.pop(broker).close()
         if broker not in self._others:
             if broker not in self._addresses:
                 await self.brokers()

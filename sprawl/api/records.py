@@ -14,13 +14,13 @@ from collections import defaultdict
 from typing import Any, Final
 
 from sprawl.api.asking import Asking
-from sprawl.api.keys import partition_of
 from sprawl.api.operations import Call, Operation, Parameter, array, integer, obj, text
 from sprawl.api.problems import Problem, check
 from sprawl.api.topics import EARLIEST, LATEST, TIMEOUT_MS, Topics
 from sprawl.quorum.image import EVENTS_TOPIC
 from sprawl.runtime import Clock
 from sprawl_protocol.errors import ErrorCode, ProtocolError
+from sprawl_protocol.keys import partition_of
 from sprawl_protocol.messages import (
     FetchPartition,
     FetchRequest,

@@ -9,10 +9,10 @@ import pytest
 from openapi_spec_validator import validate
 
 from sprawl import __version__
-from sprawl.api.keys import murmur2
 from sprawl.api.service import ApiService
 from sprawl.observability.alerts import Readings
 from sprawl.observability.http import HttpRequest
+from sprawl_protocol.keys import murmur2
 from tests.api.asked import asked
 
 
