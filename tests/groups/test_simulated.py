@@ -42,9 +42,9 @@ def image(epoch: int) -> MetadataImage:
 class Broker:
     """As much of a node as groups need."""
 
-    def __init__(self, runtime: SimulatedRuntime, epoch: int) -> None:
+    def __init__(self, runtime: SimulatedRuntime, epoch: int, *, power_failed: bool = False) -> None:
         self.image = image(epoch)
-        self.logs = LogManager(runtime, "/data", STORAGE)
+        self.logs = LogManager(runtime, "/data", STORAGE, power_failed=power_failed)
         config = TopicConfig.of({**SETTINGS.topic_config, "sprawl.durability": "fsync", "segment.bytes": "1048576"})
         self.partitions = PartitionManager(1, self.logs, runtime.clock, lambda *_: config, kept=frozenset())
         router = Router(1, self.partitions, lambda: self.image)
@@ -127,8 +127,8 @@ async def live(runtime: SimulatedRuntime, epoch: int, history: History) -> None:
         tasks.create_task(rebalance_on_and_on(broker, history, "members"))
 
 
-async def check(runtime: SimulatedRuntime, epoch: int, history: History) -> int:
-    broker = Broker(runtime, epoch)
+async def check(runtime: SimulatedRuntime, epoch: int, history: History, *, power_failed: bool) -> int:
+    broker = Broker(runtime, epoch, power_failed=power_failed)
     await broker.start()
     for (group_id, partition), acknowledged in history.acknowledged.items():
         found = await broker.committed(group_id, partition)
@@ -155,13 +155,14 @@ async def survive(world: Simulation, rounds: int) -> None:
         rest = world.driver.runtime.rng.uniform(0.05, 0.8)
         living = node.run(live(runtime, epoch, history))
         await asyncio.sleep(rest)
-        if epoch % 2:
-            node.kill()
-        else:
+        power_failed = epoch % 2 == 0
+        if power_failed:
             node.crash()
+        else:
+            node.kill()
         with suppress(NodeDownError):
             await living
-        total = await node.run(check(node.boot(), epoch, history))
+        total = await node.run(check(node.boot(), epoch, history, power_failed=power_failed))
         assert total > 0, "nothing was committed at all"
         node.kill()
 
