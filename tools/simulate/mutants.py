@@ -198,10 +198,22 @@ MUTANTS: Final = (
         "size = here",
     ),
     Mutant(
-        "base-offsets-not-looked-at",
-        "sprawl.storage.order:Order.admit",
-        "if header.base_offset > self.due:",
-        "if False:",
+        "what-was-cut-stays-in-memory",
+        "sprawl.storage.cutting:LogCutter._end_at",
+        "self._tail.truncate(place.offset)",
+        "pass",
+    ),
+    Mutant(
+        "epochs-of-what-was-cut-stay",
+        "sprawl.storage.cutting:LogCutter._end_at",
+        "self.epochs.truncate_end(place.offset)",
+        "pass",
+    ),
+    Mutant(
+        "a-follower-counts-for-one-record-more",
+        f"{_PARTITION}.fetched_by",
+        "broker_epoch, offset, self.log",
+        "broker_epoch, offset + 1, self.log",
     ),
     # -- groups
     Mutant(
