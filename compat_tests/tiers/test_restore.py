@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 from compat_tests import brokers
 from compat_tests.brokers import Server, is_kafka
 from sprawl.admin import cli
-from sprawl.admin.session import CONFLICT
+from sprawl.admin.session import CONFLICT, UNHEALTHY
 
 pytestmark = pytest.mark.skipif(is_kafka(), reason="Apache Kafka brings no object store")
 
@@ -144,7 +144,7 @@ def _produce(bootstrap: str, topic: str, partition: int) -> list[Record]:
     return sent
 
 
-def _read(bootstrap: str, topic: str, partition: int, until: int) -> list[tuple[int, Record]]:
+def _read(bootstrap: str, topic: str, partition: int, until: int, gone: int = 0) -> list[tuple[int, Record]]:
     consumer = KafkaConsumer(bootstrap_servers=bootstrap, auto_offset_reset="none", group_id=None)
     here = TopicPartition(topic, partition)
     consumer.assign([here])
@@ -153,7 +153,7 @@ def _read(bootstrap: str, topic: str, partition: int, until: int) -> list[tuple[
     consumer.seek(here, 0)
     found: list[tuple[int, Record]] = []
     end = time.monotonic() + DEADLINE
-    while len(found) < until:
+    while len(found) < until - gone:
         assert time.monotonic() < end, f"{len(found)} of {until} records came"
         found += [
             (each.offset, (each.key, each.value, tuple(each.headers), each.timestamp))
@@ -190,3 +190,35 @@ def _until(look: Callable[[], Any], what: str) -> Any:
         assert time.monotonic() < end, f"it never came true that {what}"
         time.sleep(0.2)
     return found
+
+
+@pytest.mark.timeout(400, func_only=True)
+def test_what_is_missing_in_the_bucket_is_passed_over_by_readers(tmp_path: Path) -> None:
+    url = f"file://{tmp_path}/bucket"
+    with brokers.server(tmp_path / "lost", {**SETTINGS, "sprawl.tier.url": url}) as lost:
+        _make_topics(lost.bootstrap)
+        sent = _produce(lost.bootstrap, "orders", 0)
+        _until(
+            lambda: _uploaded(url, tmp_path / "new" / "data"), "all closed segments are in the bucket and the backup"
+        )
+    logs = sorted((tmp_path / "bucket").glob("topics/*/0/*.log"))
+    logs[1].unlink()
+    gone = range(*(int(each.name.split("-")[0]) for each in logs[1:3]))
+    verified = CliRunner().invoke(cli.app, ["tier", "verify", "--from", url, "-o", "json"])
+    assert verified.exit_code == UNHEALTHY
+    (finding,) = json.loads(verified.stdout)["findings"]
+    assert (finding["partition"], finding["first_offset"], finding["last_offset"]) == ("orders-0", gone[0], gone[-1])
+    assert restore(url, tmp_path / "new" / "data", "--yes")[0] == UNHEALTHY
+    code, done, said = restore(url, tmp_path / "new" / "data", "--yes", "--accept-loss")
+    assert code == 0, said
+    end = done["partitions"][0]["next_offset"]
+    with brokers.server(tmp_path / "new", {**SETTINGS, "sprawl.tier.url": url}) as new:
+        found = _read(new.bootstrap, "orders", 0, end, len(gone))
+        assert found == [(offset, sent[offset]) for offset in range(end) if offset not in gone]
+
+
+def _uploaded(url: str, target: Path) -> bool:
+    code, told, _ = restore(url, target)
+    return code == 0 and any(
+        each["id"] == "orders-0" and each["next_offset"] > RECORDS - 60 for each in told["partitions"]
+    )

@@ -7,6 +7,7 @@ last step but one: before it, nobody sees a change there; behind it, only files 
 
 from __future__ import annotations
 
+import os  # noqa: TID251 - for the umask
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -65,9 +66,12 @@ async def restore(store: ObjectStore, runtime: Runtime, wish: Wish) -> dict[str,
         draft = f"{wish.data_dir}/{_DRAFT}"
         if runtime.files.exists(draft):
             runtime.files.remove_tree(draft)
-        await build_directory(
-            runtime, draft, plan, Restored(cluster_id, wish.node_id, wish.others, producers, groups.records)
-        )
+        restored = Restored(cluster_id, wish.node_id, wish.others, producers, groups.records)
+        before = os.umask(0o077)  # there will be a secret in it
+        try:
+            await build_directory(runtime, draft, plan, restored)
+        finally:
+            os.umask(before)
         await adopt(store, plan, cluster_id, wish.node_id, groups.records, etag=etag, now_ms=now_ms)
         _move_up(runtime, draft, wish.data_dir)
         found["new_cluster_id"] = cluster_id

@@ -22,6 +22,7 @@ from sprawl.objects.errors import (
 from sprawl.objects.urls import BadUrl
 from sprawl.runtime import Runtime
 from sprawl.tiers.backup import BadBackup, FutureBackup
+from sprawl_protocol.errors import ApiError
 
 T = TypeVar("T")
 
@@ -60,5 +61,5 @@ def in_store(url: str, work: Callable[[ObjectStore, Runtime], Awaitable[T]]) -> 
         fail(str(problem), problem.exit_code)
     except StoreError as problem:
         fail(str(problem), next((code for kinds, code in _EXITS if isinstance(problem, kinds)), REFUSED))
-    except OSError as problem:
+    except (OSError, ApiError) as problem:
         fail(str(problem), REFUSED)

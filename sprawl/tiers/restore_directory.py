@@ -56,6 +56,8 @@ _IDS_SKIPPED: Final = 1_000_000
 """Producer ids that may have been given out after the backup was written."""
 _REPLICAS: Final = 3
 """Of the cluster's own topics, if there are so many nodes."""
+_OPEN_AT_ONCE: Final = 500
+"""Logs: each takes some files of those that a process may have open."""
 _BATCH: Final = 500
 """Records in one batch."""
 _EPOCH: Final = 1
@@ -96,21 +98,20 @@ async def build_directory(runtime: Runtime, directory: str, plan: RestorePlan, r
     runtime.files.make_dirs(directory)
     identity = _identify(runtime, directory, restored)
     image = _image(runtime, plan, restored, identity)
+    wanted = [(topic.topic, partition) for topic in plan.topics for partition in topic.partitions]
+    for at in range(0, len(wanted), _OPEN_AT_ONCE):
+        async with _logs(runtime, directory) as logs:
+            for topic, partition in wanted[at : at + _OPEN_AT_ONCE]:
+                log = await logs.open(topic.id, topic.name, partition.index, _SYNCED)
+                await _begin(log, partition, restored.producers.get((topic.id, partition.index), b""))
     async with _logs(runtime, directory) as logs:
-        for topic in plan.topics:
-            for partition in topic.partitions:
-                log = await logs.open(topic.topic.id, topic.topic.name, partition.index, _SYNCED)
-                await _begin(log, partition, restored.producers.get((topic.topic.id, partition.index), b""))
         tier = image.topics[TIER_TOPIC]
         now_ms = runtime.clock.wall_ms()
         records: dict[int, list[tuple[bytes, bytes]]] = {}
-        for topic in plan.topics:
-            for partition in topic.partitions:
-                told = tier_records(
-                    topic.topic.id, partition, identity.node_id, now_ms, lambda: runtime.token_bytes(16).hex()
-                )
-                index = partition_of(tier, topic.topic.id, partition.index)
-                records.setdefault(index, []).extend((each.key(), each.pack()) for each in told)
+        for topic, partition in wanted:
+            told = tier_records(topic.id, partition, identity.node_id, now_ms, lambda: runtime.token_bytes(16).hex())
+            index = partition_of(tier, topic.id, partition.index)
+            records.setdefault(index, []).extend((each.key(), each.pack()) for each in told)
         await _fill(runtime, logs, tier, records)
         offsets = image.topics.get(OFFSETS_TOPIC)
         if offsets is not None:

@@ -151,6 +151,7 @@ def test_the_bucket_passes_to_the_new_cluster_which_can_itself_be_restored(place
     assert {"node.sqlite", "cluster.secret", "orders-0", "__cluster_metadata-0"} <= {
         each.name for each in data.iterdir()
     }
+    assert data.stat().st_mode & 0o077 == (data / "cluster.secret").stat().st_mode & 0o077 == 0, "nobody else's secret"
     assert place.do(read_marker).cluster_id == told["new_cluster_id"] != CLUSTER
     found = place.do(read_backup)
     assert [each.segment for each in found.tier[KEY].segments] == place.segments
