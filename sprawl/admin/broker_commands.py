@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from sprawl.admin.options import LOCAL, Bootstrap, OutputOption, Timeout, show_rows, target
+from sprawl.admin.options import LOCAL, Bootstrap, OutputOption, Timeout, Watch, listed, show, target
 from sprawl.admin.session import Target, run
 
 app = typer.Typer(help="Brokers.", no_args_is_help=True)
@@ -14,14 +14,29 @@ Id = Annotated[int, typer.Argument(help="The broker's id.", min=0)]
 
 
 @app.command("list")
-def broker_list(bootstrap: Bootstrap = LOCAL, output: OutputOption = None, timeout: Timeout = 10.0) -> None:
+def broker_list(
+    bootstrap: Bootstrap = LOCAL, output: OutputOption = None, timeout: Timeout = 10.0, watch: Watch = None
+) -> None:
     """List brokers: where they are, whether they are active, how much they lead and hold.
 
     Example: `sprawl-admin broker list`
     """
     from sprawl.admin.brokers import list_brokers
 
-    show_rows(run(target(bootstrap, timeout), list_brokers), output)
+    listed(target(bootstrap, timeout), list_brokers, output, watch)
+
+
+@app.command("describe")
+def broker_describe(
+    broker: Id, bootstrap: Bootstrap = LOCAL, output: OutputOption = None, timeout: Timeout = 10.0
+) -> None:
+    """Show where a broker is, what it holds and leads, how full its disks are, and the settings made for it.
+
+    Example: `sprawl-admin broker describe 1`
+    """
+    from sprawl.admin.brokers import describe_broker
+
+    show(run(target(bootstrap, timeout), lambda session: describe_broker(session, broker)), output, "directories")
 
 
 @app.command("drain")

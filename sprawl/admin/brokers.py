@@ -10,6 +10,8 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, Final
 
+from sprawl.admin.configs import describe_settings
+from sprawl.admin.disks import disks_of
 from sprawl.admin.layout import Placed, layout, led_by, replicas_on
 from sprawl.admin.session import NOT_FOUND, RefusedError, Session
 from sprawl_protocol.messages import (
@@ -46,6 +48,33 @@ async def list_brokers(session: Session) -> list[dict[str, Any]]:
         }
         for each in brokers
     ]
+
+
+async def describe_broker(session: Session, broker: int) -> dict[str, Any]:
+    """What a broker that is not active would say itself is left empty. Raises `RefusedError`, `ClientError`."""
+    rows = await list_brokers(session)
+    found = next((row for row in rows if row["id"] == broker), None)
+    if found is None:
+        there = ", ".join(str(row["id"]) for row in rows) or "none"
+        raise RefusedError(f"there is no broker {broker}; there are {there}", NOT_FOUND)
+    if found["state"] != "active":
+        return {**found, "settings": {}, "directories": []}
+    settings = await describe_settings(session, "broker", str(broker), everything=False)
+    return {
+        **found,
+        "settings": {row["name"]: row["value"] for row in settings},
+        "directories": [
+            {
+                "path": disk.path,
+                "state": "failed" if disk.failed else "ok",
+                "partitions": len(disk.held),
+                "bytes": sum(each.size for each in disk.held),
+                "total": disk.total,
+                "usable": disk.usable,
+            }
+            for disk in await disks_of(session, broker)
+        ],
+    }
 
 
 async def drain(session: Session, broker: int, watch: Callable[[int, int], None] | None) -> None:

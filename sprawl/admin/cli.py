@@ -1,6 +1,6 @@
 """The `sprawl-admin` command: noun, verb, `-o table|json`, exit codes of `sprawl.admin.session`.
 
-Clusters and topics here; brokers, partitions and the quorum in modules of their own.
+Topics here; every other noun in a module of its own.
 """
 
 from __future__ import annotations
@@ -11,15 +11,28 @@ import typer
 
 from sprawl.admin import (
     broker_commands,
+    cluster_commands,
     cluster_restore_commands,
     config_commands,
+    event_commands,
     group_commands,
     partition_commands,
     quorum_commands,
     record_commands,
     tier_commands,
 )
-from sprawl.admin.options import LOCAL, Bootstrap, OutputOption, Timeout, show, show_one, show_rows, target
+from sprawl.admin.options import (
+    LOCAL,
+    Bootstrap,
+    OutputOption,
+    Timeout,
+    Watch,
+    listed,
+    show,
+    show_one,
+    show_rows,
+    target,
+)
 from sprawl.admin.session import USAGE, fail, run
 
 app = typer.Typer(
@@ -30,7 +43,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
 )
-cluster_app = typer.Typer(help="The cluster as a whole.", no_args_is_help=True)
+cluster_app = cluster_commands.app
 topic_app = typer.Typer(help="Topics.", no_args_is_help=True)
 app.add_typer(cluster_app, name="cluster")
 cluster_app.command("restore")(cluster_restore_commands.cluster_restore)
@@ -39,20 +52,9 @@ app.add_typer(topic_app, name="topic")
 app.add_typer(config_commands.app, name="config")
 app.add_typer(group_commands.app, name="group")
 app.add_typer(partition_commands.app, name="partition")
+app.add_typer(event_commands.app, name="event")
 app.add_typer(quorum_commands.app, name="quorum")
 app.add_typer(tier_commands.app, name="tier")
-
-
-@cluster_app.command("describe")
-def cluster_describe(bootstrap: Bootstrap = LOCAL, output: OutputOption = None, timeout: Timeout = 10.0) -> None:
-    """Show the cluster's id, its controller and its brokers.
-
-    Example: `sprawl-admin cluster describe -o json`
-    """
-    from sprawl.admin.cluster import describe_cluster
-
-    found = run(target(bootstrap, timeout), describe_cluster)
-    show(found, output, "brokers")
 
 
 @topic_app.command("list")
@@ -61,6 +63,7 @@ def topic_list(
     bootstrap: Bootstrap = LOCAL,
     output: OutputOption = None,
     timeout: Timeout = 10.0,
+    watch: Watch = None,
 ) -> None:
     """List topics.
 
@@ -68,8 +71,7 @@ def topic_list(
     """
     from sprawl.admin.topics import list_topics
 
-    rows = run(target(bootstrap, timeout), lambda session: list_topics(session, internal=internal))
-    show_rows(rows, output)
+    listed(target(bootstrap, timeout), lambda session: list_topics(session, internal=internal), output, watch)
 
 
 @topic_app.command("create")

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from sprawl.admin.options import LOCAL, Bootstrap, OutputOption, Timeout, show, show_rows, target
+from sprawl.admin.options import LOCAL, Bootstrap, OutputOption, Timeout, Watch, listed, show, show_rows, target
 from sprawl.admin.session import USAGE, fail, run
 
 app = typer.Typer(help="Consumer groups.", no_args_is_help=True)
@@ -15,14 +15,16 @@ Group = Annotated[str, typer.Argument(help="The group's name.")]
 
 
 @app.command("list")
-def group_list(bootstrap: Bootstrap = LOCAL, output: OutputOption = None, timeout: Timeout = 10.0) -> None:
+def group_list(
+    bootstrap: Bootstrap = LOCAL, output: OutputOption = None, timeout: Timeout = 10.0, watch: Watch = None
+) -> None:
     """List groups and their states.
 
     Example: `sprawl-admin group list`
     """
     from sprawl.admin.groups import list_groups
 
-    show_rows(run(target(bootstrap, timeout), list_groups), output)
+    listed(target(bootstrap, timeout), list_groups, output, watch)
 
 
 @app.command("describe")

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import enum
 import sys
+from asyncio import sleep as pause
+from collections.abc import Awaitable, Callable
 from typing import Annotated, Any, Final
 
+import click
 import typer
 
-from sprawl.admin.session import Target
+from sprawl.admin.session import Session, Target, run
 from sprawl.admin.tables import print_csv, print_json, print_names, print_table, print_yaml
 
 
@@ -37,11 +40,40 @@ OutputOption = Annotated[
     typer.Option("--output", "-o", help="Without it: a table on a terminal, JSON elsewhere.", show_default=False),
 ]
 Timeout = Annotated[float, typer.Option(help="Seconds to wait for each answer.", metavar="SECONDS", min=0.1)]
+Watch = Annotated[
+    float | None,
+    typer.Option("--watch", "-w", help="Show it again every so many seconds.", metavar="SECONDS", min=0.1),
+]
 LOCAL: Final = "127.0.0.1:9092"
 
 
 def target(bootstrap: str, timeout: float) -> Target:
     return Target(tuple(part.strip() for part in bootstrap.split(",") if part.strip()), timeout)
+
+
+def listed(
+    where: Target,
+    work: Callable[[Session], Awaitable[list[dict[str, Any]]]],
+    output: Output | None,
+    every: float | None = None,
+) -> None:
+    """Ask and show; with `every`, again after so many seconds, on a terminal in the same place, until interrupted."""
+    if every is None:
+        show_rows(run(where, work), output)
+        return
+
+    async def again(session: Session) -> None:
+        while True:
+            rows = await work(session)
+            if sys.stdout.isatty():
+                click.clear()
+            show_rows(rows, output)
+            await pause(every)
+
+    try:
+        run(where, again)
+    except KeyboardInterrupt:
+        raise typer.Exit(0) from None
 
 
 def show_rows(rows: list[dict[str, Any]], output: Output | None) -> None:

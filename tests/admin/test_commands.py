@@ -9,7 +9,7 @@ from uuid import UUID
 import pytest
 from typer.testing import CliRunner, Result
 
-from sprawl.admin import cli
+from sprawl.admin import cli, options
 from sprawl.admin.cluster import describe_cluster
 from sprawl.admin.session import RefusedError
 from sprawl.admin.topics import NewTopic, create_topic, delete_topics, describe_topic, list_topics
@@ -179,7 +179,8 @@ def test_nothing_is_deleted_without_a_yes() -> None:
 def answers(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """What the cluster answers, whatever is asked."""
     given: dict[str, Any] = {}
-    monkeypatch.setattr(cli, "run", lambda target, work: given["answer"])
+    for module in (cli, options):
+        monkeypatch.setattr(module, "run", lambda target, work: given["answer"])
     return given
 
 
