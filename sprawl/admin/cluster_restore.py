@@ -16,9 +16,10 @@ from typing import Any, Final
 from crc32c import crc32c
 
 from sprawl.admin.cluster_restore_groups import RestoredGroups, restore_groups
-from sprawl.admin.session import CONFLICT, UNHEALTHY, RefusedError
+from sprawl.admin.session import CONFLICT, NOT_FOUND, UNHEALTHY, RefusedError
 from sprawl.config.identity import LOCK_FILE, STATE_FILE, new_id
 from sprawl.objects.contract import ObjectStore
+from sprawl.objects.errors import NotFound
 from sprawl.runtime import Runtime
 from sprawl.storage.directories import partition_directories
 from sprawl.tiers.backup import Key
@@ -49,7 +50,10 @@ class Wish:
 async def restore(store: ObjectStore, runtime: Runtime, wish: Wish) -> dict[str, Any]:
     """Raises `RefusedError`, `BadBackup`, `StoreError`, `OSError`."""
     _refuse_if_used(runtime, wish.data_dir)
-    etag = await marker_etag(store)
+    try:
+        etag = await marker_etag(store)
+    except NotFound:
+        raise RefusedError(f"{store.url} is no cluster's place. Check bucket and prefix", NOT_FOUND) from None
     backup = await read_backup(store, wish.cluster_id)
     plan = plan_restore(backup, {key: each.size for key, each in (await list_segments(store)).items()})
     now_ms = runtime.clock.wall_ms()

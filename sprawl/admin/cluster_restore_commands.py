@@ -43,14 +43,17 @@ def cluster_restore(
     wish = Wish(posixpath.abspath(data_dir), node_id, _nodes(others, node_id), cluster, accept_loss, yes)
     found: dict[str, Any] = in_store(from_, lambda store, runtime: restore(store, runtime, wish))
     if chosen(output) in (Output.TABLE, Output.WIDE):
-        found = {**found, "commits_drawn_back": len(found["commits_drawn_back"]), "damages": len(found["damages"])}
-    show(found, output, "partitions")
+        show(_for_people(found), output, "partitions")
+    else:
+        show(found, output, "partitions")
     said = (
         f"restored; start the node with remote.log.storage.system.enable=true and sprawl.tier.url={from_}"
         if yes
         else "nothing was changed; --yes does it"
     )
-    typer.echo(f"{said}. What came after the backup of {found['backup_written']} is not known here", err=True)
+    typer.echo(
+        f"{said}. What came after the backup was last written ({found['backup_written']}) is not known", err=True
+    )
 
 
 def _nodes(text: str, first: int) -> tuple[int, ...]:
@@ -58,3 +61,12 @@ def _nodes(text: str, first: int) -> tuple[int, ...]:
     if not all(part.isdecimal() for part in parts) or len({first, *map(int, parts)}) != 1 + len(parts):
         fail(f"{text}: the other nodes are numbers, each once, and not {first}: --with-nodes 2,3", USAGE)
     return tuple(map(int, parts))
+
+
+def _for_people(found: dict[str, Any]) -> dict[str, Any]:
+    drawn = [
+        f"{each['group']} in {each['topic']}-{each['partition']} from {each['committed']} to {each['restored']}"
+        for each in found["commits_drawn_back"]
+    ]
+    told = {**found, "commits_drawn_back": "; ".join(drawn) or "-", "damages": "; ".join(found["damages"]) or "-"}
+    return {name: value for name, value in told.items() if value is not None}
