@@ -14,7 +14,6 @@ The rules of the room:
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Callable, Sequence
 from uuid import UUID
 
@@ -22,6 +21,7 @@ from sprawl.config.topics import TopicConfig
 from sprawl.partitions.cold import Beginning, ColdRecords
 from sprawl.partitions.insync import InSync
 from sprawl.partitions.waiting import Appended, Commit, FetchWait
+from sprawl.partitions.waiting_room import WaitingRoom
 from sprawl.quorum.image import PartitionImage
 from sprawl.storage.log import Log, LogRead
 from sprawl_protocol.errors import ApiError, ErrorCode
@@ -74,13 +74,7 @@ class Partition:
         self._now_ms = now_ms
         self._now = now
         self._high_watermark = log.local_start_offset
-        self._awaiting_commit: deque[Commit] = deque()
-        self._awaiting_write: deque[Commit] = deque()
-        """Of producers that asked for this replica only (acks=1)."""
-        self._awaiting_durable: deque[tuple[int, asyncio.Future[None]]] = deque()
-        self._awaiting_established: list[asyncio.Future[None]] = []
-        self._awaiting_records: dict[FetchWait, None] = {}
-        """In the order they came."""
+        self.waiting = WaitingRoom()
         self._closed: ApiError | None = None
         log.on_durable = self._log_advanced
         log.on_written = self._log_written
@@ -139,7 +133,7 @@ class Partition:
             self._advance()
         else:
             assert image.leader_epoch > self.leader_epoch, "leader epochs only grow"
-            self._refuse_all(_moved(self, image.leader_epoch))
+            self.waiting.refuse(_moved(self, image.leader_epoch))
             self.insync = InSync(self._node_id, image.replicas, image.isr, image.partition_epoch, now)
             self.leader = self._node_id
             self.leader_epoch = image.leader_epoch
@@ -147,7 +141,7 @@ class Partition:
             self.log.epochs.assign(image.leader_epoch, self.epoch_start)
             self._high_watermark = max(self._high_watermark, self.log.local_start_offset)
             self._advance()
-            self._wake_all()
+            self.waiting.wake_fetches()
 
     def follow(self, image: PartitionImage) -> None:
         """Another node leads, or nobody."""
@@ -158,8 +152,8 @@ class Partition:
         self.insync = None
         self.leader = image.leader
         self.leader_epoch = image.leader_epoch
-        self._refuse_all(_moved(self, image.leader_epoch))
-        self._wake_all()
+        self.waiting.refuse(_moved(self, image.leader_epoch))
+        self.waiting.wake_fetches()
 
     def _note(self, image: PartitionImage) -> None:
         self.lost = self._node_id in image.lost
@@ -173,9 +167,9 @@ class Partition:
         self.log.on_written = None
         self.log.on_rejected = None
         self.log.on_damaged = None
-        self._refuse_all(reason)
-        self._let_look_again()
-        self._wake_all()
+        self.waiting.refuse(reason)
+        self.waiting.look_again()
+        self.waiting.wake_fetches()
 
     def _refuse_unless_leading(self) -> None:
         self._refuse_if_closed()
@@ -222,9 +216,9 @@ class Partition:
         if last_offset < (self._high_watermark if all_replicas else self.log.durable_offset):
             commit.settle(None)
         elif all_replicas:
-            self._awaiting_commit.append(commit)
+            self.waiting.for_commit(commit)
         else:
-            self._awaiting_write.append(commit)
+            self.waiting.for_write(commit)
         return commit
 
     # -- reading --------------------------------------------------------------------------------------------
@@ -315,10 +309,10 @@ class Partition:
             self.cold.expect(offset, max_bytes)
 
     def wait_for_records(self, waiter: FetchWait) -> None:
-        self._awaiting_records[waiter] = None
+        self.waiting.for_records(waiter)
 
     def stop_waiting(self, waiter: FetchWait) -> None:
-        self._awaiting_records.pop(waiter, None)
+        self.waiting.leave(waiter)
 
     def delete_records(self, before_offset: int) -> int:
         """Move the log start offset up; -1 means to the high watermark. Returns the new low watermark."""
@@ -337,9 +331,7 @@ class Partition:
         """Wait until everything that earlier leaders committed can be read here. Raises `ApiError`."""
         self._refuse_unless_leading()
         if not self.established:
-            waiting: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            self._awaiting_established.append(waiting)
-            await waiting
+            await self.waiting.until_established()
 
     # -- replicas -------------------------------------------------------------------------------------------
 
@@ -396,19 +388,19 @@ class Partition:
     async def cut(self, offset: int) -> None:
         """As follower: the leader's log goes on differently from `offset` on. Raises `ApiError`, `OSError`."""
         await self.log.truncate_to(offset)
-        self._let_look_again()
+        self.waiting.look_again()
         self._high_watermark = min(self._high_watermark, self.log.log_end_offset)
 
     async def begin_at(self, offset: int) -> None:
         """As follower: what is here has no place in the leader's log, which begins at `offset`."""
         await self.log.reset_to(offset)
-        self._let_look_again()
+        self.waiting.look_again()
         self._high_watermark = offset
 
     async def begin_behind_tier(self, beginning: Beginning, log_start_offset: int) -> None:
         """As follower: what the leader has not here, but in the tier, is left there (KIP-405). Raises as `begin_at`."""
         await self.log.begin_behind_tier(beginning.offset, log_start_offset, beginning.epochs, beginning.producers)
-        self._let_look_again()
+        self.waiting.look_again()
         self._high_watermark = beginning.offset
 
     async def durable(self) -> None:
@@ -416,10 +408,8 @@ class Partition:
         target = self.log.log_end_offset
         while self.log.durable_offset < min(target, self.log.log_end_offset):
             self._refuse_if_closed()
-            waiting: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             # What the disk took back since is nothing to wait for.
-            self._awaiting_durable.append((min(target, self.log.log_end_offset), waiting))
-            await waiting
+            await self.waiting.until_durable(min(target, self.log.log_end_offset))
         if self.log.failed is not None:
             raise ApiError(ErrorCode.KAFKA_STORAGE_ERROR, f"{self}: {self.log.failed}")
 
@@ -435,74 +425,24 @@ class Partition:
         if committed <= self._high_watermark:
             return
         self._high_watermark = committed
-        waiting = self._awaiting_commit
-        while waiting and waiting[0].last_offset < committed:
-            waiting.popleft().settle(None)
-        if self._awaiting_established and self.established:
-            self._release_established()
-        self._wake_committed()
-
-    def _release_established(self) -> None:
-        waiting, self._awaiting_established = self._awaiting_established, []
-        for each in waiting:
-            if not each.done():
-                each.set_result(None)
+        self.waiting.committed(committed, established=self.established)
 
     def _log_advanced(self, log: Log) -> None:
         """The log's durable offset moved, or the log failed."""
-        while self._awaiting_durable and (log.failed or self._awaiting_durable[0][0] <= log.durable_offset):
-            _, future = self._awaiting_durable.popleft()
-            if not future.done():
-                future.set_result(None)
         if log.failed is not None:
-            self._refuse_all(ApiError(ErrorCode.KAFKA_STORAGE_ERROR, f"{self}: {log.failed}"))
+            self.waiting.look_again()
+            self.waiting.refuse(ApiError(ErrorCode.KAFKA_STORAGE_ERROR, f"{self}: {log.failed}"))
             return
-        written = self._awaiting_write
-        while written and written[0].last_offset < log.durable_offset:
-            written.popleft().settle(None)
+        self.waiting.durable(log.durable_offset)
         self._advance()
-        self._wake_appended()
+        self.waiting.appended()
 
     def _log_written(self) -> None:
-        self._wake_appended()
+        self.waiting.appended()
 
     def _log_rejected(self, first_offset: int, reason: ApiError) -> None:
         """The log took back what it could not write, from `first_offset` on: nobody was told that it is safe."""
-        self._awaiting_commit = _without_refused(self._awaiting_commit, first_offset, reason)
-        self._awaiting_write = _without_refused(self._awaiting_write, first_offset, reason)
-        self._let_look_again()
-
-    def _let_look_again(self) -> None:
-        """Those who wait for records to be durable that may be gone."""
-        durable, self._awaiting_durable = self._awaiting_durable, deque()
-        for _, future in durable:
-            if not future.done():
-                future.set_result(None)
-
-    def _refuse_all(self, reason: ApiError) -> None:
-        refused = [*self._awaiting_commit, *self._awaiting_write]
-        self._awaiting_commit.clear()
-        self._awaiting_write.clear()
-        for commit in refused:
-            commit.settle(reason)
-        established, self._awaiting_established = self._awaiting_established, []
-        for each in established:
-            if not each.done():
-                each.set_exception(ApiError(reason.code, reason.message))
-
-    def _wake_committed(self) -> None:
-        for waiter in list(self._awaiting_records):
-            if waiter.committed:
-                waiter.wake()
-
-    def _wake_appended(self) -> None:
-        for waiter in list(self._awaiting_records):
-            if waiter.appended:
-                waiter.wake()
-
-    def _wake_all(self) -> None:
-        for waiter in list(self._awaiting_records):
-            waiter.wake()
+        self.waiting.rejected(first_offset, reason)
 
 
 def _moved(partition: Partition, epoch: int) -> ApiError:
@@ -510,13 +450,3 @@ def _moved(partition: Partition, epoch: int) -> ApiError:
         ErrorCode.NOT_LEADER_OR_FOLLOWER,
         f"{partition}: leader epoch {epoch} has begun; whether the records were committed is for its leader to say",
     )
-
-
-def _without_refused(waiting: deque[Commit], first_offset: int, reason: ApiError) -> deque[Commit]:
-    kept: deque[Commit] = deque()
-    for commit in waiting:
-        if commit.last_offset < first_offset:
-            kept.append(commit)
-        else:
-            commit.settle(reason)
-    return kept

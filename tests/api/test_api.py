@@ -112,7 +112,7 @@ async def test_a_reader_waits_for_a_record(tmp_path: Path) -> None:
     async with asked(tmp_path) as api:
         await api.world.create("orders")
         reading = asyncio.create_task(api.get("/v1/topics/orders/partitions/0/records?wait_ms=30000"))
-        while not any(each._awaiting_records for each in api.world.built[0].partitions):
+        while not any(each.waiting.fetches for each in api.world.built[0].partitions):
             await asyncio.sleep(0.01)
         await api.world.produce("orders", 1)
         async with asyncio.timeout(20):

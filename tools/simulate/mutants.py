@@ -16,6 +16,7 @@ _PACES: Final = (("dense", 25.0), ("calm", 60.0))
 """By turns, with the seconds of faults: some bugs need peace in between, as disks are wiped only while all is well."""
 
 _PARTITION: Final = "sprawl.partitions.partition:Partition"
+_WAITING: Final = "sprawl.partitions.waiting_room:WaitingRoom"
 _INSYNC: Final = "sprawl.partitions.insync:InSync"
 _FETCHER: Final = "sprawl.partitions.fetcher:ReplicaFetcher"
 _DELTA: Final = "sprawl.quorum.delta:_Delta"
@@ -30,7 +31,7 @@ MUTANTS: Final = (
         "commit = self._commit_of(duplicate.last_offset, all_replicas=all_replicas)",
         "commit = self._commit_of(duplicate.last_offset, all_replicas=False)",
     ),
-    Mutant("ack-when-deposed", f"{_PARTITION}._refuse_all", "commit.settle(reason)", "commit.settle(None)"),
+    Mutant("ack-when-deposed", f"{_WAITING}.refuse", "commit.settle(reason)", "commit.settle(None)"),
     Mutant(
         "ack-with-too-few-in-sync",
         f"{_PARTITION}._advance",
@@ -201,12 +202,6 @@ MUTANTS: Final = (
         "what-was-cut-stays-in-memory",
         "sprawl.storage.cutting:LogCutter._end_at",
         "self._tail.truncate(place.offset)",
-        "pass",
-    ),
-    Mutant(
-        "epochs-of-what-was-cut-stay",
-        "sprawl.storage.cutting:LogCutter._end_at",
-        "self.epochs.truncate_end(place.offset)",
         "pass",
     ),
     Mutant(
