@@ -127,7 +127,7 @@ def _partition(
     newest = max(newest, -1 if extent is None else extent.leader_epoch)
     kept = [each for each in chain if each.end_offset > known_start]
     losses: list[Loss] = []
-    there = [any(name in sizes for name in _objects(key, each)) for each in kept]
+    there = [_objects(key, each)[1] in sizes for each in kept]  # manifests are deleted first
     if any(there):
         for first in kept[: there.index(True)]:  # retention may have deleted it after the backup was written
             since = max(first.segment.base_offset, known_start)
@@ -148,7 +148,7 @@ def _partition(
     )
 
 
-def _objects(key: Key, backed: BackedSegment) -> Iterable[str]:
+def _objects(key: Key, backed: BackedSegment) -> tuple[str, str]:
     name = object_name(*key, backed.segment)
     return name + LOG, name + MANIFEST
 

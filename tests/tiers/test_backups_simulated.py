@@ -5,11 +5,19 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 
+import pytest
+
+from sprawl.objects.contract import Listed
 from sprawl.objects.probe import MARKER, Marker
+from sprawl.objects.store import Store
 from sprawl.tiers.backup import Section
 from sprawl.tiers.backup_reading import Backup, read_backup
+from sprawl.tiers.restore import plan_restore
+from sprawl.tiers.segments import ROOT
+from tests.tiers.test_tier_faults import bad_day
 from tests.tiers.world import TieredWorld, tell
 from tools.simulate.clients import TOPIC
+from tools.simulate.objects import InMemory
 
 OFTEN = {"sprawl.tier.backup.interval.ms": "500"}
 
@@ -47,6 +55,54 @@ def test_it_has_all_that_is_in_the_tier_after_leaders_came_and_went() -> None:
         assert topic.configs["remote.storage.enable"] == "true"
 
     tell(41, story, nodes=3, settings=OFTEN)
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_at_any_moment_of_a_bad_day_the_cluster_could_be_restored(seed: int) -> None:
+    async def story(world: TieredWorld) -> None:
+        await world.start(3, {"retention.bytes": "20000"})
+        world.produce()
+        await world.acknowledged(100)
+        runtime = world.world.driver.runtime
+        store = Store(InMemory(world.bucket, runtime), runtime)
+        await world.until(lambda: any(name.endswith("/tier-0.json") for name in world.bucket.names()))
+        bad_day(world)
+        started = 0
+        for moment in range(60):
+            await asyncio.sleep(0.5 + runtime.rng.random())
+            if moment % 15 == 5:
+                node = world.cluster.members[1 + moment // 15 % 3]
+                node.kill()
+                await asyncio.sleep(2)
+                node.restart()
+            plan = plan_restore(await read_backup(store), {each.key: each.size for each in await all_objects(store)})
+            assert plan.damages == []
+            (topic,) = [each for each in plan.topics if each.topic.name == TOPIC]
+            (partition,) = topic.partitions
+            ends = [each.end_offset for each in partition.segments]
+            assert [each.segment.base_offset for each in partition.segments][1:] == ends[:-1], "one follows another"
+            started = max(started, partition.start)
+        assert started > 0, "retention has deleted something"
+        world.faults.heal()
+        await world.stop_producing()
+        await world.settled()
+        await asyncio.sleep(10)
+        assert told(await backup(world), world) == [
+            (each.segment.id, each.end_offset) for each in world.catalog().chain
+        ]
+
+    tell(50 + seed, story, nodes=3, settings=OFTEN, limit=1000)
+
+
+async def all_objects(store: Store) -> list[Listed]:
+    found: list[Listed] = []
+    after: str | None = None
+    while True:
+        page = await store.list(ROOT, after=after)
+        found += page.objects
+        if page.after is None:
+            return found
+        after = page.after
 
 
 def test_a_section_of_a_later_epoch_is_not_replaced() -> None:
