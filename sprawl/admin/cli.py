@@ -5,6 +5,7 @@ Topics here; every other noun in a module of its own.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -17,6 +18,7 @@ from sprawl.admin import (
     event_commands,
     group_commands,
     partition_commands,
+    profile_commands,
     quorum_commands,
     record_commands,
     tier_commands,
@@ -34,8 +36,10 @@ from sprawl.admin.options import (
     target,
 )
 from sprawl.admin.session import USAGE, fail, run
+from sprawl.admin.which_cluster import Root, remember
 
 app = typer.Typer(
+    cls=Root,
     name="sprawl-admin",
     help="Look at a cluster and change it. Works on any Kafka cluster. Exit codes: 0 done, 1 refused, 2 wrong usage, "
     "3 not found, 4 denied, 5 no broker reached, 6 conflict, 7 unhealthy, 8 done in part.",
@@ -43,6 +47,21 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
 )
+
+
+@app.callback()
+def root(
+    profile: Annotated[
+        str | None, typer.Option("--profile", envvar="SPRAWL_PROFILE", help="A cluster by name: `profile list`.")
+    ] = None,
+    command_config: Annotated[
+        Path | None,
+        typer.Option("--command-config", help="Settings of a Java client: bootstrap.servers, sasl.*, ssl.*."),
+    ] = None,
+) -> None:
+    remember(profile, command_config)
+
+
 cluster_app = cluster_commands.app
 topic_app = typer.Typer(help="Topics.", no_args_is_help=True)
 app.add_typer(cluster_app, name="cluster")
@@ -53,6 +72,7 @@ app.add_typer(config_commands.app, name="config")
 app.add_typer(group_commands.app, name="group")
 app.add_typer(partition_commands.app, name="partition")
 app.add_typer(event_commands.app, name="event")
+app.add_typer(profile_commands.app, name="profile")
 app.add_typer(quorum_commands.app, name="quorum")
 app.add_typer(tier_commands.app, name="tier")
 

@@ -8,11 +8,11 @@ from asyncio import sleep as pause
 from collections.abc import Awaitable, Callable
 from typing import Annotated, Any, Final
 
-import click
 import typer
 
 from sprawl.admin.session import Session, Target, run
 from sprawl.admin.tables import print_csv, print_json, print_names, print_table, print_yaml
+from sprawl.admin.which_cluster import settings_for
 
 
 class Output(enum.StrEnum):
@@ -33,6 +33,7 @@ Bootstrap = Annotated[
         envvar="SPRAWL_BOOTSTRAP",
         help="Brokers to ask, in order.",
         metavar="HOST:PORT[,...]",
+        show_default="that of the profile in use, or 127.0.0.1:9092",
     ),
 ]
 OutputOption = Annotated[
@@ -44,11 +45,16 @@ Watch = Annotated[
     float | None,
     typer.Option("--watch", "-w", help="Show it again every so many seconds.", metavar="SECONDS", min=0.1),
 ]
-LOCAL: Final = "127.0.0.1:9092"
+LOCAL: Final = ""
+"""Nothing was said: the profile in use, or this machine."""
+_HERE: Final = "127.0.0.1:9092"
+_CLEARED: Final = "\x1b[2J\x1b[H"
 
 
 def target(bootstrap: str, timeout: float) -> Target:
-    return Target(tuple(part.strip() for part in bootstrap.split(",") if part.strip()), timeout)
+    found = settings_for(bootstrap)
+    addresses = (found.bootstrap or _HERE).split(",")
+    return Target(tuple(part.strip() for part in addresses if part.strip()), timeout, found.tls, found.credentials)
 
 
 def listed(
@@ -66,7 +72,7 @@ def listed(
         while True:
             rows = await work(session)
             if sys.stdout.isatty():
-                click.clear()
+                typer.echo(_CLEARED, nl=False)
             show_rows(rows, output)
             await pause(every)
 

@@ -8,12 +8,14 @@ coordinator, a partition's leader) are put to that broker, at the address the cl
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, NoReturn, TypeVar
 
 import typer
 
+from sprawl.admin.sasl import Credentials, SaslError, prove
 from sprawl.runtime import Runtime
 from sprawl.wire.client import ClientError, KafkaClient, UnsupportedError
 from sprawl_protocol.errors import ErrorCode
@@ -99,14 +101,17 @@ class Target:
 
     bootstrap: tuple[str, ...]
     timeout: float
+    tls: ssl.SSLContext | None = None
+    credentials: Credentials | None = None
 
 
 class Session:
     """An open connection, for one command; and those to other brokers that turn out to be needed."""
 
-    def __init__(self, client: KafkaClient, timeout: float, runtime: Runtime) -> None:
+    def __init__(self, client: KafkaClient, target: Target, runtime: Runtime) -> None:
         self._client = client
-        self._timeout = timeout
+        self._target = target
+        self._timeout = timeout = target.timeout
         self._runtime = runtime
         self._others: dict[int, KafkaClient] = {}
         self._addresses: dict[int, tuple[str, int]] = {}
@@ -166,8 +171,7 @@ class Session:
                 await self.brokers()
             if broker not in self._addresses:
                 raise RefusedError(f"there is no broker {broker}", NOT_FOUND)
-            client = KafkaClient(self._runtime, client_id="sprawl-admin", timeout=self._timeout)
-            self._others[broker] = await client.connect(*self._addresses[broker])
+            self._others[broker] = await _connect(self._runtime, self._target, *self._addresses[broker])
         return self._others[broker]
 
 
@@ -205,11 +209,22 @@ async def _connected(target: Target) -> Session:
     for text in target.bootstrap:
         host, port = _address(text)
         try:
-            client = KafkaClient(runtime, client_id="sprawl-admin", timeout=target.timeout)
-            return Session(await client.connect(host, port), target.timeout, runtime)
+            return Session(await _connect(runtime, target, host, port), target, runtime)
         except ClientError as problem:
             problems.append(str(problem))
     raise ClientError("no broker could be reached: " + "; ".join(problems))
+
+
+async def _connect(runtime: Runtime, target: Target, host: str, port: int) -> KafkaClient:
+    """Raises `ClientError`, `RefusedError` if it is not let in."""
+    client = KafkaClient(runtime, client_id="sprawl-admin", timeout=target.timeout, tls=target.tls)
+    credentials = target.credentials
+    if credentials is None:
+        return await client.connect(host, port)
+    try:
+        return await client.connect(host, port, lambda: prove(client, credentials, runtime.token_bytes(32)))
+    except SaslError as problem:
+        raise RefusedError(f"{host}:{port}: {problem}", DENIED) from None
 
 
 def _address(text: str) -> tuple[str, int]:

@@ -9,6 +9,7 @@ never sends a request twice.
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -86,10 +87,12 @@ class KafkaClient:
         client_id: str = "sprawl",
         timeout: float = 30.0,
         max_in_flight: int = MAX_IN_FLIGHT,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         self._runtime = runtime
         self._client_id = client_id
         self._timeout = timeout
+        self._tls = tls
         self._room = asyncio.Semaphore(max_in_flight)
         self._turn = asyncio.Lock()  # requests leave in the order they were made, also when writing has to wait
         self._link: _Link | None = None
@@ -109,7 +112,7 @@ class KafkaClient:
         self._peer = f"{host}:{port}"
         try:
             async with asyncio.timeout(self._timeout):
-                _, self._link = await self._runtime.network.connect(_Link, host, port)
+                _, self._link = await self._runtime.network.connect(_Link, host, port, tls=self._tls)
         except TimeoutError:
             raise NotConnectedError(f"{self._peer}: no connection within {self._timeout:g} s") from None
         except OSError as problem:
