@@ -21,6 +21,7 @@ from sprawl.admin import (
     profile_commands,
     quorum_commands,
     record_commands,
+    shims_commands,
     tier_commands,
 )
 from sprawl.admin.options import (
@@ -74,6 +75,7 @@ app.add_typer(partition_commands.app, name="partition")
 app.add_typer(event_commands.app, name="event")
 app.add_typer(profile_commands.app, name="profile")
 app.add_typer(quorum_commands.app, name="quorum")
+app.add_typer(shims_commands.app, name="shims")
 app.add_typer(tier_commands.app, name="tier")
 
 
