@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 import subprocess
 from collections.abc import Iterator
@@ -42,6 +43,43 @@ def test_topics_are_made_listed_described_and_deleted(cluster: Cluster, capsys: 
     assert topics("--delete", "--topic", "t", "--if-exists") == (0, "")
     assert topics("--create")[0] == USAGE
     assert topics("--create", "--list")[0] == USAGE
+
+
+def shim(cluster: Cluster, name: str, *words: str) -> int:
+    return main([name, "--bootstrap-server", cluster.bootstrap_servers, *words])
+
+
+def test_lines_go_in_and_come_out(
+    cluster: Cluster, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cluster.create_topic("lines", partitions=1)
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"a:1\nb:2\n")))
+    keyed = ("--property", "parse.key=true", "--property", "key.separator=:")
+    assert shim(cluster, "kafka-console-producer", "--topic", "lines", *keyed) == 0
+    read = ("--topic", "lines", "--from-beginning", "--max-messages", "2")
+    assert shim(cluster, "kafka-console-consumer", *read) == 0
+    said = capsys.readouterr()
+    assert said.out == "1\n2\n"
+    assert said.err == "Processed a total of 2 messages\n"
+    shown = ("--property", "print.key=true", "--property", "print.partition=true", "--property", "print.offset=true")
+    assert shim(cluster, "kafka-console-consumer", *read, *shown) == 0
+    assert capsys.readouterr().out == "Partition:0\tOffset:0\ta\t1\nPartition:0\tOffset:1\tb\t2\n"
+    assert shim(cluster, "kafka-console-consumer", "--topic", "lines", "--group", "g") == USAGE
+    assert shim(cluster, "kafka-console-consumer", "--topic", "lines", "--property", "x=y") == USAGE
+
+
+def test_settings_are_altered_and_described(cluster: Cluster, capsys: pytest.CaptureFixture[str]) -> None:
+    cluster.create_topic("set", partitions=1)
+    what = ("--entity-type", "topics", "--entity-name", "set")
+    added = ("--alter", "--add-config", "cleanup.policy=[delete],retention.ms=5")
+    assert shim(cluster, "kafka-configs", *what, *added) == 0
+    assert capsys.readouterr().out == "Completed updating config for topic set.\n"
+    assert shim(cluster, "kafka-configs", "--describe", "--topic", "set") == 0
+    head, *rows = capsys.readouterr().out.splitlines()
+    assert head == "Dynamic configs for topic set are:"
+    assert sorted(rows) == ["  cleanup.policy=delete", "  retention.ms=5"]
+    assert shim(cluster, "kafka-configs", *what, "--alter", "--delete-config", "retention.ms") == 0
+    assert shim(cluster, "kafka-configs", *what, "--alter") == USAGE
 
 
 def test_a_name_that_is_no_shim_is_wrong_usage() -> None:

@@ -7,9 +7,14 @@ import sys
 import typer
 
 from sprawl.admin.session import USAGE
-from sprawl.admin.shims import topics
+from sprawl.admin.shims import configs, console, topics
 
-COMMANDS = {"kafka-topics": topics.main}
+COMMANDS = {
+    "kafka-topics": topics.main,
+    "kafka-configs": configs.main,
+    "kafka-console-producer": console.produce,
+    "kafka-console-consumer": console.consume,
+}
 
 
 def main(words: list[str]) -> int:
