@@ -15,6 +15,7 @@ import sys
 import threading
 import time
 from collections import Counter
+from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from typing import Any, Final
 
@@ -29,6 +30,7 @@ _OUTSTANDING: Final = 60
 _IDEMPOTENT_PATIENCE: Final = 120_000
 _PLAIN_PATIENCE: Final = 15_000
 _COMMIT_EVERY: Final = 1.0
+_LOG_BYTES: Final = 5 * 1024 * 1024
 _MOST: Final = 500
 """Records that are noted together."""
 #: Errors that say by themselves that the record was never sent.
@@ -170,10 +172,11 @@ class Member:
                 "socket.connection.setup.timeout.ms": 5_000,
                 "reconnect.backoff.max.ms": 1_000,
                 "topic.metadata.refresh.interval.ms": 10_000,
-                "log_level": 0,
+                "debug": "cgrp",
+                "log_level": 7,
                 "error_cb": lambda _: None,
             },
-            logger=_quiet,
+            logger=_newest_words(settings.directory / f"librdkafka-member-{number}.log"),
         )
 
     def run(self, end: threading.Event) -> None:
@@ -237,6 +240,15 @@ class Member:
         self._journal.note("revoke", [each.partition for each in partitions], lost)
         for each in partitions:
             self._read.pop(each.partition, None)
+
+
+def _newest_words(path: Path) -> logging.Logger:
+    """What a member says of its group, so that one that falls silent can be understood: the last ten megabytes."""
+    handler = RotatingFileHandler(path, maxBytes=_LOG_BYTES, backupCount=1)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
+    found = logging.Logger(path.stem)
+    found.addHandler(handler)
+    return found
 
 
 def offset_told(offset: int | None) -> int:
