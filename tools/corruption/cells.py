@@ -122,6 +122,8 @@ def _paths(world: World, kind: Kind) -> list[str]:
         within = _REPLICA
     ending = ".checkpoint" if kind is Kind.METADATA_SNAPSHOT else ".log"
     found = [f"{within}/{name}" for name in names.entries(within) if name.endswith(ending)]
+    if kind is Kind.METADATA_LOG:  # a snapshot begins a new segment, which may be empty yet
+        return [path for path in found if names.get(path).data][-1:]
     return found[:-1] if kind is Kind.CLOSED_SEGMENT else found[-1:]
 
 
