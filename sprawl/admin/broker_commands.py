@@ -6,11 +6,12 @@ from typing import Annotated
 
 import typer
 
+from sprawl.admin import completion
 from sprawl.admin.options import LOCAL, Bootstrap, OutputOption, Timeout, Watch, listed, show, target
 from sprawl.admin.session import Target, run
 
 app = typer.Typer(help="Brokers.", no_args_is_help=True)
-Id = Annotated[int, typer.Argument(help="The broker's id.", min=0)]
+Id = Annotated[int, typer.Argument(help="The broker's id.", min=0, autocompletion=completion.brokers)]
 
 
 @app.command("list")

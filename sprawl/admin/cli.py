@@ -14,6 +14,7 @@ from sprawl.admin import (
     broker_commands,
     cluster_commands,
     cluster_restore_commands,
+    completion,
     config_commands,
     event_commands,
     group_commands,
@@ -36,6 +37,7 @@ from sprawl.admin.options import (
     show_rows,
     target,
 )
+from sprawl.admin.record_commands import Topic
 from sprawl.admin.session import USAGE, fail, run
 from sprawl.admin.which_cluster import Root, remember
 
@@ -125,7 +127,7 @@ def topic_create(
 
 @topic_app.command("describe")
 def topic_describe(
-    name: str, bootstrap: Bootstrap = LOCAL, output: OutputOption = None, timeout: Timeout = 10.0
+    name: Topic, bootstrap: Bootstrap = LOCAL, output: OutputOption = None, timeout: Timeout = 10.0
 ) -> None:
     """Show a topic's settings and partitions.
 
@@ -139,7 +141,7 @@ def topic_describe(
 
 @topic_app.command("delete")
 def topic_delete(
-    names: list[str],
+    names: Annotated[list[str], typer.Argument(autocompletion=completion.topics)],
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     bootstrap: Bootstrap = LOCAL,
     timeout: Timeout = 10.0,
@@ -162,7 +164,7 @@ topic_app.command("consume")(record_commands.topic_consume)
 
 @topic_app.command("alter")
 def topic_alter(
-    name: str,
+    name: Topic,
     partitions: Annotated[int, typer.Option("--partitions", "-p", help="As many in all; never fewer.", min=1)],
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Let the broker check it only.")] = False,
     bootstrap: Bootstrap = LOCAL,
@@ -180,7 +182,7 @@ def topic_alter(
 
 @topic_app.command("trim")
 def topic_trim(
-    name: str,
+    name: Topic,
     partition: Annotated[int | None, typer.Option("--partition", help="This one; otherwise each.", min=0)] = None,
     before: Annotated[
         int | None, typer.Option("--before", help="The first offset to keep; otherwise none is kept.", min=0)

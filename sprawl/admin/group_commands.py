@@ -7,11 +7,12 @@ from typing import Annotated
 
 import typer
 
+from sprawl.admin import completion
 from sprawl.admin.options import LOCAL, Bootstrap, OutputOption, Timeout, Watch, listed, show, show_rows, target
 from sprawl.admin.session import USAGE, fail, run
 
 app = typer.Typer(help="Consumer groups.", no_args_is_help=True)
-Group = Annotated[str, typer.Argument(help="The group's name.")]
+Group = Annotated[str, typer.Argument(help="The group's name.", autocompletion=completion.groups)]
 
 
 @app.command("list")

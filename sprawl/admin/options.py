@@ -6,6 +6,7 @@ import enum
 import sys
 from asyncio import sleep as pause
 from collections.abc import Awaitable, Callable
+from os import environ  # noqa: TID251 - a command of a user's, not a node
 from typing import Annotated, Any, Final
 
 import typer
@@ -24,13 +25,14 @@ class Output(enum.StrEnum):
     NAME = "name"
 
 
+VARIABLE: Final = "SPRAWL_BOOTSTRAP"
 Bootstrap = Annotated[
     str,
     typer.Option(
         "--bootstrap-server",
         "--bootstrap",
         "-b",
-        envvar="SPRAWL_BOOTSTRAP",
+        envvar=VARIABLE,
         help="Brokers to ask, in order.",
         metavar="HOST:PORT[,...]",
         show_default="that of the profile in use, or 127.0.0.1:9092",
@@ -55,6 +57,11 @@ def target(bootstrap: str, timeout: float) -> Target:
     found = settings_for(bootstrap)
     addresses = (found.bootstrap or _HERE).split(",")
     return Target(tuple(part.strip() for part in addresses if part.strip()), timeout, found.tls, found.credentials)
+
+
+def environment_target() -> Target:
+    """Where nothing can be said on the command line: while it is being typed."""
+    return target(environ.get(VARIABLE, ""), 1.0)
 
 
 def listed(

@@ -6,10 +6,13 @@ from typing import Annotated, Any
 
 import typer
 
+from sprawl.admin import completion
 from sprawl.admin.options import LOCAL, Bootstrap, OutputOption, Timeout, Watch, listed, show, show_rows, target
 from sprawl.admin.session import USAGE, fail, run
 
 app = typer.Typer(help="Where partitions live, and who leads them.", no_args_is_help=True)
+
+Topic = Annotated[str, typer.Argument(autocompletion=completion.topics)]
 
 
 @app.command("list")
@@ -42,7 +45,7 @@ def partition_list(
 
 @app.command("describe")
 def partition_describe(
-    topic: str,
+    topic: Topic,
     partition: Annotated[int, typer.Argument(min=0)],
     bootstrap: Bootstrap = LOCAL,
     output: OutputOption = None,
@@ -60,7 +63,7 @@ def partition_describe(
 
 @app.command("move")
 def partition_move(
-    topic: str,
+    topic: Topic,
     partition: Annotated[int, typer.Argument(min=0)],
     to: Annotated[
         str | None,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Final, cast
 
 import typer
 
+from sprawl.admin import completion
 from sprawl.admin.options import LOCAL, Bootstrap, OutputOption, Timeout, show_rows, target
 from sprawl.admin.record_lines import Header, Line, LineError, LineFormat, read_line, write_line
 from sprawl.admin.session import USAGE, Session, fail, run
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 _READ: Final = 64 * 1024
 
+Topic = Annotated[str, typer.Argument(autocompletion=completion.topics)]
 Format = Annotated[
     LineFormat, typer.Option("--format", "-f", help="value; keyed: key, separator, value; json: an object to a line.")
 ]
@@ -32,7 +34,7 @@ Separator = Annotated[
 
 
 def topic_produce(
-    topic: str,
+    topic: Topic,
     value: Annotated[
         str | None, typer.Option("--value", "-v", help="This one; otherwise a record for each line of standard input.")
     ] = None,
@@ -108,7 +110,7 @@ def topic_produce(
 
 
 def topic_consume(
-    topic: str,
+    topic: Topic,
     partition: Annotated[int | None, typer.Option("--partition", help="This one; otherwise each.", min=0)] = None,
     begin: Annotated[
         str,
