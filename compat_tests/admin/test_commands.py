@@ -9,7 +9,7 @@ from confluent_kafka import Producer
 from typer.testing import CliRunner
 
 from sprawl.admin import cli
-from sprawl.admin.session import NOT_FOUND
+from sprawl.admin.session import NOT_FOUND, UNHEALTHY
 
 
 def ask(bootstrap: str, *words: str) -> Any:
@@ -46,3 +46,19 @@ def test_a_group_is_moved_described_and_deleted(bootstrap: str) -> None:
     assert "admin-group" in [row["name"] for row in ask(bootstrap, "group", "list")]
     ask(bootstrap, "group", "delete", "admin-group", "--yes")
     ask(bootstrap, "topic", "trim", "admin-read", "--before", "4", "--yes")
+
+
+def test_records_are_written_read_and_their_partitions_described(bootstrap: str) -> None:
+    ask(bootstrap, "topic", "create", "admin-records", "-p", "1", "-r", "1")
+    ask(bootstrap, "topic", "produce", "admin-records", "--key", "k", "--value", "v", "-z", "gzip")
+    read = ask(bootstrap, "topic", "consume", "admin-records", "--format", "json")
+    assert (read["key"], read["value"], read["offset"]) == ("k", "v", 0)
+    assert ask(bootstrap, "partition", "describe", "admin-records", "0")["end"] == 1
+    (row,) = ask(bootstrap, "broker", "list")
+    assert ask(bootstrap, "broker", "describe", str(row["id"]))["directories"]
+
+
+def test_every_check_of_the_doctor_finds_its_facts(bootstrap: str) -> None:
+    done = CliRunner().invoke(cli.app, ["cluster", "doctor", "--bootstrap-server", bootstrap, "--timeout", "30"])
+    assert done.exit_code in (0, UNHEALTHY)
+    assert not [row for row in json.loads(done.stdout) if row["level"] == "unknown"]
