@@ -1,7 +1,8 @@
 """Which cluster a command is about: `--bootstrap-server`, `--command-config`, `--profile`, the profile in use, in this
 order. The last three may also say how to prove who one is.
 
-`--profile` and `--command-config` belong to `sprawl-admin` itself, and may stand anywhere among its words.
+`--profile` and `--command-config` belong to `sprawl-admin` itself, and may stand anywhere among its words. So may
+`--bootstrap-server`, which belongs to the commands.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,6 +20,7 @@ from sprawl.admin.client_settings import BadSettings, ClientSettings, client_set
 from sprawl.admin.session import USAGE, fail
 
 _ANYWHERE: Final = ("--profile", "--command-config")
+_BOOTSTRAP: Final = ("--bootstrap-server", "--bootstrap", "-b")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,22 +35,23 @@ _chosen: ContextVar[Chosen] = ContextVar("chosen", default=Chosen())  # noqa: B0
 
 
 class Root(TyperGroup):
-    """Takes its own options from wherever they stand."""
+    """Takes its own options from wherever they stand, and gives a command those of its own that stand before it."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         own: list[str] = []
         others: list[str] = []
+        early: list[str] = []
         words = iter(args)
         for word in words:
+            name, given, _ = word.partition("=")
             if word == "--":
-                others += [word, *words]
-            elif word in _ANYWHERE:
-                own += [word, *[value for value in (next(words, None),) if value is not None]]
-            elif word.startswith(tuple(f"{name}=" for name in _ANYWHERE)):
-                own.append(word)
+                others += [*early, word, *words]
+                early = []
+            elif name in _ANYWHERE or (name in _BOOTSTRAP and not others):
+                (own if name in _ANYWHERE else early).extend([word] if given else [word, *islice(words, 1)])
             else:
                 others.append(word)
-        return super().parse_args(ctx, [*own, *others])
+        return super().parse_args(ctx, [*own, *others, *early])
 
 
 def remember(profile: str | None, command_config: Path | None) -> None:

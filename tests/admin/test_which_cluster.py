@@ -53,6 +53,15 @@ def test_a_profile_says_where_the_cluster_is(cluster: Cluster) -> None:
     assert [row["name"] for row in json.loads(admin("profile", "list").stdout)] == ["here"]
 
 
+@pytest.mark.parametrize("option", ["-b {}", "--bootstrap {}", "--bootstrap-server={}", "--bootstrap-server {}"])
+def test_the_brokers_may_be_named_before_the_command(cluster: Cluster, option: str) -> None:
+    words = option.format(cluster.bootstrap_servers).split()
+    assert admin(*words, "topic", "list").exit_code == 0
+    assert admin(*words, "topic", "create", "--", "-early").exit_code == 0
+    assert admin("topic", "delete", *words, "--yes", "--", "-early").exit_code == 0
+    assert admin(*words[:1]).exit_code == USAGE
+
+
 def test_what_profiles_refuse() -> None:
     assert admin("profile", "use", "none").exit_code == NOT_FOUND
     assert admin("profile", "remove", "none").exit_code == NOT_FOUND
