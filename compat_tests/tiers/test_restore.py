@@ -6,7 +6,7 @@ import json
 import random
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from typer.testing import CliRunner
 
 from compat_tests import brokers
 from compat_tests.brokers import Server, is_kafka
+from compat_tests.waiting import until
 from sprawl.admin import cli
 from sprawl.admin.session import CONFLICT, UNHEALTHY
 
@@ -59,7 +60,7 @@ def test_a_cluster_is_built_again_from_its_bucket(lost: Server, tier_url: str, t
     _produce(lost.bootstrap, "plain", 0)
     _commit(lost.bootstrap, "billing", {("orders", 0): 120, ("orders", 1): RECORDS, ("plain", 0): 33})
     target = tmp_path / "new" / "data"
-    planned = _until(lambda: _plan_that_has_all(tier_url, target), "the backup has all that was sent")
+    planned = until("the backup has all that was sent", lambda: _plan_that_has_all(tier_url, target), DEADLINE)
     assert not target.exists(), "a plan changes nothing"
 
     assert lost.process is not None
@@ -95,7 +96,11 @@ def test_a_cluster_is_built_again_from_its_bucket(lost: Server, tier_url: str, t
         assert committed == [120, rows["orders", 1]["next_offset"], 33]
         _goes_on(new.bootstrap, rows)
         assert _settings(new.bootstrap, "orders")["local.retention.bytes"] == "0"
-        _until(lambda: _plan(tier_url, tmp_path / "third", done["new_cluster_id"]), "the new cluster has a backup")
+        until(
+            "the new cluster has a backup",
+            lambda: _plan(tier_url, tmp_path / "third", done["new_cluster_id"]),
+            DEADLINE,
+        )
 
 
 def _goes_on(bootstrap: str, rows: dict[tuple[str, int], Any]) -> None:
@@ -184,22 +189,16 @@ def _settings(bootstrap: str, topic: str) -> dict[str, str]:
     return found
 
 
-def _until(look: Callable[[], Any], what: str) -> Any:
-    end = time.monotonic() + DEADLINE
-    while not (found := look()):
-        assert time.monotonic() < end, f"it never came true that {what}"
-        time.sleep(0.2)
-    return found
-
-
 @pytest.mark.timeout(400, func_only=True)
 def test_what_is_missing_in_the_bucket_is_passed_over_by_readers(tmp_path: Path) -> None:
     url = f"file://{tmp_path}/bucket"
     with brokers.server(tmp_path / "lost", {**SETTINGS, "sprawl.tier.url": url}) as lost:
         _make_topics(lost.bootstrap)
         sent = _produce(lost.bootstrap, "orders", 0)
-        _until(
-            lambda: _uploaded(url, tmp_path / "new" / "data"), "all closed segments are in the bucket and the backup"
+        until(
+            "all closed segments are in the bucket and the backup",
+            lambda: _uploaded(url, tmp_path / "new" / "data"),
+            DEADLINE,
         )
     logs = sorted((tmp_path / "bucket").glob("topics/*/0/*.log"))
     logs[1].unlink()

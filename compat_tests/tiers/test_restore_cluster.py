@@ -6,7 +6,6 @@ import hashlib
 import json
 import shutil
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from typer.testing import CliRunner
 
 from compat_tests.brokers import is_kafka
 from compat_tests.cluster.nodes import Cluster, Node
+from compat_tests.waiting import until
 from sprawl.admin import cli
 
 pytestmark = pytest.mark.skipif(is_kafka(), reason="Apache Kafka brings no object store")
@@ -53,7 +53,7 @@ def test_three_nodes_are_built_again(tmp_path: Path) -> None:
         first = cluster.node(1)
         words = ["cluster", "restore", "--from", url, "--data-dir", str(first.data_directory), "--with-nodes", "2,3"]
         elsewhere = [*words[:5], str(tmp_path / "nowhere"), *words[6:]]
-        _until(lambda: _has_most(admin(*elsewhere)[1]), "nearly all of it is in the bucket, and in the backup")
+        until("nearly all of it is in the bucket, and in the backup", lambda: _has_most(admin(*elsewhere)[1]), DEADLINE)
         code, told, said = admin("tier", "verify", "--deep", "-b", cluster.bootstrap, "--timeout", "30")
         assert (code, told["healthy"]) == (0, True), said
         for each in cluster.nodes:
@@ -70,12 +70,12 @@ def test_three_nodes_are_built_again(tmp_path: Path) -> None:
             each.start(wait=False)
         for each in cluster.nodes:
             each.wait_ready()
-        _until(lambda: _in_sync(cluster.bootstrap, 3), "every partition has three replicas in sync")
+        until("every partition has three replicas in sync", lambda: _in_sync(cluster.bootstrap, 3), DEADLINE)
         assert _read(cluster.bootstrap, ends) == _digests(sent, ends)
 
         _kill(first)
         rest = ",".join(each.bootstrap for each in cluster.others(1))
-        _until(lambda: _in_sync(rest, 2), "the others lead what the first one led")
+        until("the others lead what the first one led", lambda: _in_sync(rest, 2), DEADLINE)
         assert _read(rest, ends) == _digests(sent, ends)
         producer = Producer({"bootstrap.servers": rest, "acks": "all"})
         delivered: list[Message] = []
@@ -142,11 +142,3 @@ def _read(bootstrap: str, ends: list[int]) -> list[str]:
                 values.append(message.value() or b"")
     consumer.close()
     return [hashlib.sha256(b"".join(values)).hexdigest() for values in found]
-
-
-def _until(look: Callable[[], Any], what: str) -> Any:
-    end = time.monotonic() + DEADLINE
-    while not (found := look()):
-        assert time.monotonic() < end, f"it never came true that {what}"
-        time.sleep(0.3)
-    return found
