@@ -349,11 +349,9 @@ def _address_in(image: MetadataImage, node_id: int) -> Address | None:
 
 
 def _power_failed(state: SmallState, runtime: Runtime) -> bool | None:
-    """Whether the machine was down since all logs were last recovered. None where the system does not say."""
-    if not runtime.boot_id:
-        return None
-    before = state.get(_BOOT_ID)
-    return bool(before) and before != runtime.boot_id
+    """Whether the machine was down since all logs were last recovered, as far as is known: before they first were,
+    it may have been. None where the system does not say."""
+    return state.get(_BOOT_ID) != runtime.boot_id if runtime.boot_id else None
 
 
 def _storage_settings(config: BrokerConfig) -> StorageSettings:
