@@ -1,6 +1,7 @@
 """`sprawl.routing=any`, put together: the handlers of a node, wrapped so that they answer for all nodes.
 
-In: the handlers, the parts. Out: the same routes, of which those that concern other nodes pass requests on.
+In: the handlers, the parts. Out: the same routes, of which those that concern other nodes pass requests on. One of them
+does so whatever the routing is: `find_offsets`.
 """
 
 from __future__ import annotations
@@ -10,11 +11,12 @@ from uuid import UUID
 
 from sprawl.config.broker import BrokerConfig
 from sprawl.groups.log import TOPIC as OFFSETS_TOPIC
-from sprawl.handlers.any_node import PartitionSpread, Passing, everywhere, for_group, for_groups
+from sprawl.handlers.any_node import CoordinatorOf, PartitionSpread, Passing, everywhere, for_group, for_groups
 from sprawl.handlers.any_node_brokers import for_brokers, log_dirs_of_all
 from sprawl.handlers.any_node_fetch import AnyNodeFetch
 from sprawl.handlers.context import Handler
 from sprawl.handlers.fetch import FetchHandlers
+from sprawl.handlers.offsets import ask_again
 from sprawl.parts import Parts
 from sprawl.routing.endpoints import Address
 from sprawl.runtime import Clock
@@ -34,9 +36,16 @@ _OF_A_GROUP: Final = (
     ApiKey.OFFSET_COMMIT,
     ApiKey.OFFSET_DELETE,
 )
-_OF_GROUPS: Final = (ApiKey.DESCRIBE_GROUPS, ApiKey.DELETE_GROUPS, ApiKey.OFFSET_FETCH)
+_OF_GROUPS: Final = (ApiKey.DESCRIBE_GROUPS, ApiKey.DELETE_GROUPS)
 _OF_BROKERS: Final = (ApiKey.DESCRIBE_CONFIGS, ApiKey.INCREMENTAL_ALTER_CONFIGS)
 _MAY_WAIT: Final = (ApiKey.JOIN_GROUP, ApiKey.SYNC_GROUP)
+
+
+def find_offsets(routes: dict[ApiKey, Handler], parts: Parts, clock: Clock) -> None:
+    """Committed offsets are told by every node, and never refused for good because their coordinator is moving."""
+    passing = Passing(parts.identity.node_id, parts.links, clock)
+    found = for_groups(ApiKey.OFFSET_FETCH, routes[ApiKey.OFFSET_FETCH], _coordinator_of(parts), passing)
+    routes[ApiKey.OFFSET_FETCH] = ask_again(found)
 
 
 def answer_for_all(
@@ -44,7 +53,7 @@ def answer_for_all(
 ) -> None:
     """Wrap `routes` in place. `near`: consumers may be given what this node has as a follower."""
     me = parts.identity.node_id
-    passing = Passing(me, parts.links, clock)
+    passing, coordinator_of = Passing(me, parts.links, clock), _coordinator_of(parts)
 
     def leader_of(name: str, topic_id: UUID, index: int) -> int:
         image = parts.quorum.image
@@ -52,11 +61,6 @@ def answer_for_all(
         if topic is None or not 0 <= index < len(topic.partitions):
             return me
         return topic.partitions[index].leader
-
-    def coordinator_of(group_id: str) -> int:
-        partition = parts.groups.coordinator.partition_of(group_id)
-        topic = parts.quorum.image.topics.get(OFFSETS_TOPIC)
-        return me if partition is None or topic is None else topic.partitions[partition].leader
 
     def alive() -> list[int]:
         return [each.id for each in parts.quorum.image.brokers.values() if not each.fenced]
@@ -73,6 +77,15 @@ def answer_for_all(
         routes[key] = for_brokers(key, routes[key], alive, passing)
     routes[ApiKey.DESCRIBE_LOG_DIRS] = log_dirs_of_all(routes[ApiKey.DESCRIBE_LOG_DIRS], alive, passing)
     routes[ApiKey.LIST_GROUPS] = everywhere(routes[ApiKey.LIST_GROUPS], alive, passing, "groups")
+
+
+def _coordinator_of(parts: Parts) -> CoordinatorOf:
+    def coordinator_of(group_id: str) -> int:
+        partition = parts.groups.coordinator.partition_of(group_id)
+        topic = parts.quorum.image.topics.get(OFFSETS_TOPIC)
+        return parts.identity.node_id if partition is None or topic is None else topic.partitions[partition].leader
+
+    return coordinator_of
 
 
 def advertised(config: BrokerConfig) -> dict[str, Address]:

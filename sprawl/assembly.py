@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 from sprawl import __version__
-from sprawl.any_node import advertised, answer_for_all
+from sprawl.any_node import advertised, answer_for_all, find_offsets
 from sprawl.config.broker import BrokerConfig, ReplicaSelector, Routing
 from sprawl.handlers.api_versions import ApiVersionsHandlers
 from sprawl.handlers.brokers import BrokerHandlers
@@ -128,6 +128,7 @@ def routes_of(
         routes[key] = to_controller(
             routes[key], lambda request: parts.quorum.leading or _of_this_node(request), parts.link
         )
+    find_offsets(routes, parts, clock)
     if any_node:
         answer_for_all(routes, fetch, parts, clock, near=by_rack)
     return routes

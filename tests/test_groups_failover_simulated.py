@@ -162,13 +162,20 @@ class Consumer:
     async def commit(self, offset: int, generation: int | None = None) -> ErrorCode:
         return error_of(await self.ask(self.commit_request(offset, generation), OffsetCommitResponse, 8))
 
+    async def told_by(self, host: str) -> ErrorCode:
+        """What one node says to the question for the committed offset."""
+        answer = await (await self.links.to(host)).request(fetch_request(), version=8, expect=OffsetFetchResponse)
+        return error_of(answer)
+
     async def committed(self) -> int:
-        group = OffsetFetchRequestGroup(
-            group_id=GROUP, topics=[OffsetFetchRequestTopics(name=TOPIC, partition_indexes=[0])]
-        )
-        answer = await self.ask(OffsetFetchRequest(groups=[group]), OffsetFetchResponse, 8)
+        answer = await self.ask(fetch_request(), OffsetFetchResponse, 8)
         assert error_of(answer) is ErrorCode.NONE
         return answer.groups[0].topics[0].partitions[0].committed_offset
+
+
+def fetch_request() -> OffsetFetchRequest:
+    topics = [OffsetFetchRequestTopics(name=TOPIC, partition_indexes=[0])]
+    return OffsetFetchRequest(groups=[OffsetFetchRequestGroup(group_id=GROUP, topics=topics)])
 
 
 def error_of(answer: Any) -> ErrorCode:
@@ -279,6 +286,23 @@ def test_members_go_on_at_the_next_coordinator(power: bool, routing: str) -> Non
         assert await static.committed() == 20
 
     tell(story, routing=routing)
+
+
+def test_any_node_tells_what_was_committed_and_none_says_that_it_is_not_the_one_to_ask() -> None:
+    """librdkafka asks for committed offsets once more only after COORDINATOR_LOAD_IN_PROGRESS."""
+
+    async def story(scene: Scene) -> None:
+        assert await scene.members[0].commit(12) is ErrorCode.NONE
+        true = await scene.coordinator()
+        true.kill()
+        other = Consumer(scene.world, scene.cluster)
+        for name in (each.name for each in scene.cluster.members.values() if each is not true):
+            while (told := await other.told_by(name)) is not ErrorCode.NONE:
+                assert told is ErrorCode.COORDINATOR_LOAD_IN_PROGRESS
+                await asyncio.sleep(0.1)
+        assert await other.committed() == 12
+
+    tell(story)
 
 
 def test_the_next_coordinator_misses_who_died_with_the_last() -> None:

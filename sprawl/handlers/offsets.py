@@ -9,9 +9,10 @@ was committed at its successor meanwhile. (A commit needs no such care: it is wr
 from __future__ import annotations
 
 import asyncio
+import inspect
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, cast
 from uuid import UUID
 
 from sprawl.groups.coordinator import GroupCoordinator
@@ -48,6 +49,32 @@ _GROUP_NOT_FOUND_SINCE: Final = 9
 _GROUPS_SINCE: Final = 8
 _TOP_LEVEL_ERROR_SINCE: Final = 2
 _NO_OFFSET: Final = -1
+
+
+_MOVING: Final = frozenset({ErrorCode.COORDINATOR_NOT_AVAILABLE, ErrorCode.NOT_COORDINATOR})
+
+
+def ask_again(handler: Handler) -> Handler:
+    """OffsetFetch, whose clients are told COORDINATOR_LOAD_IN_PROGRESS while it is not certain who coordinates.
+
+    librdkafka (seen with 2.16) asks again after that error only: told that a group's coordinator is another, or away,
+    it drops the request, waits for its answer for ever, and takes part in no rebalance any more.
+    """
+
+    async def told(context: RequestContext, request: OffsetFetchRequest) -> OffsetFetchResponse:
+        answer = handler(context, request)
+        response = cast(OffsetFetchResponse, await answer if inspect.isawaitable(answer) else answer)
+        if not context.passed_on:
+            response.error_code = _or_ask_again(response.error_code)
+            for each in response.groups:
+                each.error_code = _or_ask_again(each.error_code)
+        return response
+
+    return told
+
+
+def _or_ask_again(error: int) -> int:
+    return int(ErrorCode.COORDINATOR_LOAD_IN_PROGRESS) if error in _MOVING else error
 
 
 @dataclass(slots=True)

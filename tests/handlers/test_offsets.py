@@ -8,7 +8,7 @@ from uuid import UUID
 
 import pytest
 
-from sprawl.handlers.offsets import OffsetHandlers
+from sprawl.handlers.offsets import OffsetHandlers, ask_again
 from sprawl.quorum.image import MetadataImage
 from sprawl.runtime import Clock
 from sprawl.security.access import Operation
@@ -133,6 +133,17 @@ async def test_a_coordinator_that_may_have_a_successor_commits_and_shows_nothing
         handlers = handlers_of(it, certain=False)
         assert await commit(handlers, 9) == ErrorCode.NONE
         assert await fetch(handlers, 9) == (ErrorCode.COORDINATOR_NOT_AVAILABLE, {})
+
+
+@pytest.mark.parametrize("version", [2, 7, 8, 9])
+@on_virtual_time
+async def test_clients_are_told_to_ask_again_while_it_is_not_certain_who_coordinates(version: int) -> None:
+    async with Coordinating() as it:
+        for certain in (False, True):
+            told = handlers_of(it, certain=certain)
+            told.offset_fetch = ask_again(told.offset_fetch)  # type: ignore[method-assign, assignment]
+            assert await fetch(told, version) == (ErrorCode.COORDINATOR_LOAD_IN_PROGRESS, {})
+            it.registry.resign(0)
 
 
 @pytest.mark.parametrize("version", versions_of(OffsetFetchRequest))
