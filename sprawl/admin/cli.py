@@ -18,6 +18,7 @@ from sprawl.admin import (
     config_commands,
     event_commands,
     group_commands,
+    import_commands,
     partition_commands,
     profile_commands,
     quorum_commands,
@@ -160,6 +161,7 @@ def topic_delete(
 
 topic_app.command("produce")(record_commands.topic_produce)
 topic_app.command("consume")(record_commands.topic_consume)
+topic_app.command("import")(import_commands.topic_import)
 
 
 @topic_app.command("alter")

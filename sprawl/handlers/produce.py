@@ -13,9 +13,10 @@ from sprawl.handlers.context import Handler, Hangup, Later, RequestContext
 from sprawl.handlers.impatience import Impatience
 from sprawl.handlers.leader_hints import LeaderHints
 from sprawl.partitions.append import check_produce
+from sprawl.partitions.importing import IMPORT, check_import
 from sprawl.partitions.waiting import Appended, Commit
 from sprawl.routing.router import Router
-from sprawl.security.access import Authorizer, Operation, topic
+from sprawl.security.access import CLUSTER, Authorizer, Operation, topic
 from sprawl_protocol.api import ApiKey
 from sprawl_protocol.errors import ApiError, ErrorCode
 from sprawl_protocol.messages import (
@@ -95,6 +96,11 @@ class ProduceHandlers:
         if name and not self._authorizer.authorize(context.principal, Operation.WRITE, topic(name)):
             raise ApiError(ErrorCode.TOPIC_AUTHORIZATION_FAILED, f"{context.principal} may not write to {name}")
         partition = self._router.find(topic_data.name, topic_data.topic_id, data.index)
+        if request.transactional_id == IMPORT:
+            if not self._authorizer.authorize(context.principal, Operation.ALTER, CLUSTER):
+                raise ApiError(ErrorCode.CLUSTER_AUTHORIZATION_FAILED, f"{context.principal} may not import records")
+            buffer, batches = check_import(data.records, partition)
+            return partition.append_imported(buffer, batches)
         buffer, batches = check_produce(data.records, partition, context.api_version, self._now_ms())
         try:
             return partition.append(buffer, batches, all_replicas=request.acks == ACKS_ALL)

@@ -25,7 +25,7 @@ from sprawl.partitions.waiting_room import WaitingRoom
 from sprawl.quorum.image import PartitionImage
 from sprawl.storage.log import Log, LogRead
 from sprawl_protocol.errors import ApiError, ErrorCode
-from sprawl_protocol.records import BatchHeader
+from sprawl_protocol.records import BatchHeader, stamp
 
 READ_COMMITTED = 1
 NOBODY = -1
@@ -190,14 +190,9 @@ class Partition:
         for, and answers with, its first place. Raises `ApiError` when nothing was appended.
         """
         self._refuse_unless_leading()
-        log, insync = self.log, self.insync
-        assert insync is not None
-        if all_replicas and len(insync.isr) < self.min_isr:
-            raise ApiError(
-                ErrorCode.NOT_ENOUGH_REPLICAS,
-                f"{self} has {len(insync.isr)} in-sync replicas, min.insync.replicas is "
-                f"{log.config.min_insync_replicas}",
-            )
+        log = self.log
+        if all_replicas:
+            self._refuse_if_too_few()
         if batches[0][1].producer_id >= 0:
             assert len(batches) == 1, "produce validation lets one batch through"
             duplicate = log.producers.check(batches[0][1])
@@ -210,6 +205,36 @@ class Partition:
         self.bytes_in += len(buffer)
         commit = self._commit_of(info.last_offset, all_replicas=all_replicas)
         return Appended(info.base_offset, info.log_append_time_ms, log.log_start_offset, commit)
+
+    def append_imported(self, buffer: memoryview, batches: list[tuple[int, BatchHeader]]) -> Appended:
+        """Append batches at the offsets they bear, as `check_import` lets them through; all replicas are to have them.
+
+        Raises as `append`.
+        """
+        self._refuse_unless_leading()
+        self._refuse_if_too_few()
+        log, first = self.log, batches[0][1].base_offset
+        for position, header in batches:
+            stamp(buffer, position, header.base_offset, self.leader_epoch)
+            header.partition_leader_epoch = self.leader_epoch
+        try:
+            log.append_replicated(buffer, batches)
+        except ValueError as problem:
+            raise ApiError(ErrorCode.KAFKA_STORAGE_ERROR, str(problem)) from None
+        self.appends += 1
+        self.records_in += sum(header.record_count for _, header in batches)
+        self.bytes_in += len(buffer)
+        last = batches[-1][1].last_offset
+        return Appended(first, -1, log.log_start_offset, self._commit_of(last, all_replicas=True))
+
+    def _refuse_if_too_few(self) -> None:
+        assert self.insync is not None, "only a leader is asked"
+        if len(self.insync.isr) < self.min_isr:
+            raise ApiError(
+                ErrorCode.NOT_ENOUGH_REPLICAS,
+                f"{self} has {len(self.insync.isr)} in-sync replicas, min.insync.replicas is "
+                f"{self.log.config.min_insync_replicas}",
+            )
 
     def _commit_of(self, last_offset: int, *, all_replicas: bool) -> Commit:
         commit = Commit(last_offset)
