@@ -61,7 +61,7 @@ FEATURES = (
 )
 #: Folders whose tests are not about a client: about a server Sprawl talks to, about clusters. They have no row, but for
 #: the tests that name a client themselves: `feature(name, client=folder)`.
-OTHERS = ("admin", "objects", "tiers", "cluster", "chaos")
+OTHERS = ("admin", "objects", "tiers", "cluster", "chaos", "compaction")
 Cell = dict[str, int]
 
 

@@ -24,7 +24,7 @@ from sprawl.quorum.addresses import host_label
 from sprawl.quorum.any_controller import AnyController
 from sprawl.quorum.controller import Controller
 from sprawl.quorum.controller_link import ControllerLink, ServeHere
-from sprawl.quorum.image import METADATA_TOPIC, MetadataImage
+from sprawl.quorum.image import INTERNAL_TOPICS, METADATA_TOPIC, MetadataImage
 from sprawl.quorum.quorum import MetadataQuorum
 from sprawl.quorum.settings import Settings
 from sprawl.routing.caretaker import Caretaker
@@ -35,6 +35,7 @@ from sprawl.routing.keyed_log import KeyedLog
 from sprawl.routing.placement import RingPlacement
 from sprawl.routing.router import Router
 from sprawl.runtime import Runtime
+from sprawl.storage.cleaner import Cleaner, CleanerSettings
 from sprawl.storage.manager import LogManager
 from sprawl.tiering import Tiering
 from sprawl.wire.peers import PeerLinks
@@ -46,6 +47,7 @@ class Parts:
 
     identity: Identity
     logs: LogManager
+    cleaner: Cleaner
     quorum: MetadataQuorum
     settings: Settings
     controller: Controller
@@ -123,6 +125,12 @@ def build(
         lambda: parts.broker_epoch(),
     )
     logs.high_watermark_of = partitions.high_watermark_of
+    cleaner = Cleaner(
+        _cleaning(config),
+        runtime.clock,
+        lambda: [each for each in logs.logs if each.topic not in INTERNAL_TOPICS],
+        partitions.high_watermark_of,
+    )
     isr_keeper = IsrKeeper(
         node_id,
         lambda: partitions,
@@ -158,6 +166,7 @@ def build(
     parts = Parts(
         identity=identity,
         logs=logs,
+        cleaner=cleaner,
         quorum=quorum,
         settings=settings,
         controller=controller,
@@ -174,6 +183,15 @@ def build(
         tiering=tiering,
     )
     return parts
+
+
+def _cleaning(config: BrokerConfig) -> CleanerSettings:
+    return CleanerSettings(
+        enabled=config.log_cleaner_enable,
+        backoff=config.log_cleaner_backoff_ms / 1000,
+        memory_bytes=config.log_cleaner_dedupe_buffer_size,
+        bytes_per_second=config.log_cleaner_io_max_bytes_per_second,
+    )
 
 
 def _pace(config: BrokerConfig) -> FetchPace:

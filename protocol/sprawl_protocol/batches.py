@@ -46,6 +46,7 @@ CODEC_MASK: Final = 0x07
 LOG_APPEND_TIME: Final = 0x08
 TRANSACTIONAL: Final = 0x10
 CONTROL: Final = 0x20
+DELETE_HORIZON: Final = 0x40
 
 _HEADER: Final = struct.Struct(">qiibIhiqqqhii")
 _STAMP_OFFSET: Final = struct.Struct(">q")
@@ -134,6 +135,11 @@ class BatchHeader:
     @property
     def is_control(self) -> bool:
         return bool(self.attributes & CONTROL)
+
+    @property
+    def has_delete_horizon(self) -> bool:
+        """The base timestamp is the time from which on the batch's tombstones may be compacted away (KIP-534)."""
+        return bool(self.attributes & DELETE_HORIZON)
 
     def __repr__(self) -> str:
         return f"BatchHeader({', '.join(f'{name}={getattr(self, name)}' for name in self.__slots__)})"

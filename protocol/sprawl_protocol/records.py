@@ -51,6 +51,7 @@ __all__ = [
     "content_of",
     "crc32c",
     "headers",
+    "pack_records",
     "read_header",
     "read_varint",
     "records_of",
@@ -205,6 +206,14 @@ def build_batch(
         base_sequence=base_sequence,
         record_count=len(records),
     )
+
+
+def pack_records(records: Sequence[Record], base_offset: int, base_timestamp: int, compression: Codec) -> Buffer:
+    """What follows the header of a batch whose records keep the offsets that they have."""
+    content = bytearray()
+    for record in records:
+        _put_record(content, record, record.timestamp - base_timestamp, record.offset - base_offset)
+    return compress(compression, content, None) if compression else content
 
 
 def _put_record(out: bytearray, record: Record, timestamp_delta: int, offset_delta: int) -> None:

@@ -13,6 +13,7 @@ from enum import Enum
 from functools import cached_property
 from typing import Any, Final
 
+from sprawl.config.cleaner import CleanerConfig
 from sprawl.config.definitions import (
     Allowed,
     ConfigType,
@@ -45,8 +46,6 @@ INT, SHORT, LONG, DOUBLE, BOOLEAN, STRING, LIST = (
     ConfigType.LIST,
 )
 MIB: Final = 1024 * 1024
-
-_COMPACTION: Final = "compaction is not built yet"
 
 
 class ReplicaSelector(Enum):
@@ -84,7 +83,7 @@ _RETENTION = either("-1 or at least 1", lambda value: value == -1 or value >= 1)
 
 
 @dataclass(frozen=True, kw_only=True)
-class BrokerConfig(TierConfig):
+class BrokerConfig(TierConfig, CleanerConfig):
     # Who and where
     node_id: int = setting(INT, 1, "This node's number, its own in the cluster.", allowed=at_least(0))
     broker_id: int = setting(INT, -1, "Older name of `node.id`, used if that is not set.", allowed=at_least(-1))
@@ -436,8 +435,6 @@ class BrokerConfig(TierConfig):
                 "group.min.session.timeout.ms",
                 f"must not be above group.max.session.timeout.ms ({self.group_max_session_timeout_ms}).",
             )
-        if "compact" in self.log_cleanup_policy:
-            raise self._error("log.cleanup.policy", f"{_COMPACTION}; use delete.")
         _ = self.endpoints, self.http, self.seeds
 
     def _error(self, name: str, problem: str) -> ConfigError:

@@ -328,13 +328,9 @@ metrics.num.samples INT 2
 metrics.recording.level STRING INFO
 metrics.sample.window.ms LONG 30000
 """,
-    "compaction is not built yet": """
-log.cleaner.backoff.ms LONG 15000
-log.cleaner.dedupe.buffer.size LONG 134217728
-log.cleaner.enable BOOLEAN true
+    "compaction reads as the log is read, and fills its table of keys as far as memory goes": """
 log.cleaner.io.buffer.load.factor DOUBLE 0.9
 log.cleaner.io.buffer.size INT 524288
-log.cleaner.io.max.bytes.per.second DOUBLE 1.7976931348623157E308
 """,
     "recovery finds these offsets in the log itself": """
 log.flush.offset.checkpoint.interval.ms INT 60000

@@ -44,7 +44,6 @@ INT, LONG, DOUBLE, BOOLEAN, STRING, LIST = (
 )
 FOREVER: Final = 2**63 - 1
 
-_COMPACTION: Final = "compaction is not built yet"
 _LAG: Final = "a closed segment is uploaded as soon as it is committed"
 _SHARE: Final = "share groups are not built yet"
 
@@ -65,7 +64,8 @@ class TopicConfig:
     cleanup_policy: tuple[str, ...] = setting(
         LIST,
         ("delete",),
-        "What happens to old segments: `delete` by time and size. Empty: nothing.",
+        "What happens to old segments: `delete` by time and size, `compact` to the newest record of each key, or "
+        "both. Empty: nothing.",
         allowed=list_of("compact", "delete"),
         synonyms=["log.cleanup.policy"],
     )
@@ -99,7 +99,6 @@ class TopicConfig:
         "How long a tombstone stays after compaction.",
         allowed=at_least(0),
         synonyms=["log.cleaner.delete.retention.ms"],
-        inert=_COMPACTION,
     )
     errors_deadletterqueue_group_enable: bool = setting(
         BOOLEAN, False, "Whether share groups may use this topic as their dead letter queue.", inert=_SHARE
@@ -161,7 +160,6 @@ class TopicConfig:
         "The longest a record stays uncompacted.",
         allowed=at_least(1),
         synonyms=["log.cleaner.max.compaction.lag.ms"],
-        inert=_COMPACTION,
     )
     max_decompressed_message_bytes: int = setting(
         INT,
@@ -204,7 +202,6 @@ class TopicConfig:
         "The share of uncompacted bytes at which compaction starts.",
         allowed=between(0, 1),
         synonyms=["log.cleaner.min.cleanable.ratio"],
-        inert=_COMPACTION,
     )
     min_compaction_lag_ms: int = setting(
         LONG,
@@ -212,7 +209,6 @@ class TopicConfig:
         "The shortest a record stays uncompacted.",
         allowed=at_least(0),
         synonyms=["log.cleaner.min.compaction.lag.ms"],
-        inert=_COMPACTION,
     )
     min_insync_replicas: int = setting(
         INT,
@@ -324,6 +320,11 @@ class TopicConfig:
         return "compact" in self.cleanup_policy
 
     @property
+    def roll_ms(self) -> int:
+        """How old a segment may become before the next one is begun."""
+        return min(self.segment_ms, self.max_compaction_lag_ms) if self.compacts else self.segment_ms
+
+    @property
     def max_segment_bytes(self) -> int:
         return self.segment_bytes if self.internal_segment_bytes is None else self.internal_segment_bytes
 
@@ -358,16 +359,11 @@ class TopicConfig:
         cls,
         overrides: Mapping[str, str],
         broker: Mapping[str, str] | BrokerConfig | None = None,
-        *,
-        internal: bool = False,
     ) -> TopicConfig:
-        """The topic's own values over the broker's. Raises `ApiError(INVALID_CONFIG)`.
-
-        Internal topics may ask for compaction already: until it is built they keep everything.
-        """
+        """The topic's own values over the broker's. Raises `ApiError(INVALID_CONFIG)`."""
         values = dict(_defaults(broker))
         for name, text in overrides.items():
-            values[attribute(name)] = _parse(name, text, internal=internal)
+            values[attribute(name)] = _parse(name, text)
         config = cls(**values)
         _check_together(config)
         return config
@@ -420,7 +416,7 @@ def inert_keys(names: Iterable[str]) -> dict[str, str]:
     }
 
 
-def _parse(name: str, text: str, *, internal: bool = False) -> Any:
+def _parse(name: str, text: str) -> Any:
     definition = TOPIC_DEFINITIONS.get(name)
     if definition is None:
         import difflib  # only where somebody mistyped
@@ -430,16 +426,14 @@ def _parse(name: str, text: str, *, internal: bool = False) -> Any:
         raise ApiError(ErrorCode.INVALID_CONFIG, f"Unknown topic config name: {name}.{hint}")
     try:
         value = definition.parse(text)
-        _check_meaning(name, value, internal=internal)
+        _check_meaning(name, value)
     except InvalidValueError as problem:
         raise ApiError(ErrorCode.INVALID_CONFIG, f"Invalid value {text} for configuration {name}: {problem}.") from None
     return _ENUMS[name](value) if name in _ENUMS else value
 
 
-def _check_meaning(name: str, value: Any, *, internal: bool) -> None:
+def _check_meaning(name: str, value: Any) -> None:
     """Refuse what would be a promise that cannot be kept yet, and lists of the wrong form."""
-    if name == "cleanup.policy" and "compact" in value and not internal:
-        raise InvalidValueError("compaction is not built yet; use delete")
     if name.endswith("throttled.replicas") and not _throttle_list(value):
         raise InvalidValueError("must be * or a list of partition:broker pairs, such as 0:1,1:2")
 

@@ -77,6 +77,8 @@ class LogOffsetHandlers:
         result = DeleteRecordsPartitionResult(partition_index=wanted.partition_index, low_watermark=-1)
         try:
             partition = self._partition(context, name, wanted.partition_index, Operation.DELETE)
+            if not partition.config.deletes:
+                raise ApiError(ErrorCode.POLICY_VIOLATION, f"{partition}: cleanup.policy does not have delete in it")
             result.low_watermark = partition.delete_records(wanted.offset)
         except ApiError as error:
             result.error_code = int(error.code)

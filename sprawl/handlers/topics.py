@@ -16,7 +16,7 @@ from sprawl.config.topics import TopicConfig
 from sprawl.handlers.context import Handler, RequestContext
 from sprawl.quorum.config_descriptions import describe_topic_config
 from sprawl.quorum.controller import Controller
-from sprawl.quorum.image import INTERNAL_TOPICS, MetadataImage, TopicImage
+from sprawl.quorum.image import MetadataImage, TopicImage
 from sprawl.quorum.settings import Settings
 from sprawl.quorum.topic_changes import NewPartitions, NewTopic
 from sprawl.security.access import CLUSTER, Authorizer, Operation, topic
@@ -109,7 +109,7 @@ class TopicHandlers:
             return answer
         image = self._image()
         own = {each.name: each.value for each in asked.configs if each.value is not None}
-        config = TopicConfig.of(own, self._settings.broker(image), internal=made.name in INTERNAL_TOPICS)
+        config = TopicConfig.of(own, self._settings.broker(image))
         answer.num_partitions = len(made.partitions)
         answer.replication_factor = len(made.partitions[0].replicas)
         answer.configs = [

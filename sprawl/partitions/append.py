@@ -12,10 +12,10 @@ from sprawl.config.topics import TopicConfig
 from sprawl.partitions.convert import recompressed
 from sprawl.partitions.partition import Partition
 from sprawl_protocol.compression import Codec, limit_for
-from sprawl_protocol.errors import ApiError, ErrorCode
+from sprawl_protocol.errors import ApiError, ErrorCode, ProtocolError
 from sprawl_protocol.primitives import Buffer
 from sprawl_protocol.produced import validate_produce, validate_records_inside
-from sprawl_protocol.records import BatchHeader
+from sprawl_protocol.records import BatchHeader, records_of
 
 _ZSTD_SINCE_PRODUCE = 7
 _NO_LIMIT = 2**63 - 1
@@ -67,6 +67,8 @@ def check_produce(
     limit = min(limit_for(header.size), config.max_decompressed_message_bytes)
     if recompress or header.record_count <= _ALWAYS_WALKED or config.message_timestamp_before_max_ms < _NO_LIMIT:
         oldest = validate_records_inside(records, position, header, limit).oldest
+    if config.compacts:
+        _check_keys(records, position, limit, partition)
     if not config.log_append_time:
         _check_timestamps(oldest, header, config, now_ms, partition)
     if recompress:
@@ -75,6 +77,19 @@ def check_produce(
         batches = validate_produce(records)
     view = records if isinstance(records, memoryview) else memoryview(records)
     return (memoryview(bytearray(view)) if view.readonly else view), batches
+
+
+def _check_keys(records: Buffer, position: int, limit: int, partition: Partition) -> None:
+    try:
+        keyless = next((each.offset for each in records_of(records, position, limit) if each.key is None), None)
+    except ProtocolError as error:
+        raise ApiError(ErrorCode.INVALID_RECORD, f"{partition}: {error}") from None
+    if keyless is not None:
+        raise ApiError(
+            ErrorCode.INVALID_RECORD,
+            f"{partition}: record {keyless} of the batch has no key, and compaction (cleanup.policy) would drop it: "
+            "give every record a key",
+        )
 
 
 def _check_timestamps(oldest: int, header: BatchHeader, config: TopicConfig, now_ms: int, partition: Partition) -> None:

@@ -129,7 +129,7 @@ def _records(
 
 def _check_topic(image: MetadataImage, static: BrokerConfig, name: str, wanted: Mapping[str, str]) -> None:
     internal = name in INTERNAL_TOPICS
-    check_tier(TopicConfig.of(wanted, static, internal=internal), static, internal=internal)
+    check_tier(TopicConfig.of(wanted, static), static, internal=internal)
 
 
 def _check_broker(image: MetadataImage, static: BrokerConfig, name: str, wanted: Mapping[str, str]) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 from sprawl.config.broker import BrokerConfig
 from sprawl.config.topics import TopicConfig
-from sprawl.quorum.image import CLUSTER_WIDE, INTERNAL_TOPICS, NO_SETTINGS, ConfigKind, MetadataImage
+from sprawl.quorum.image import CLUSTER_WIDE, NO_SETTINGS, ConfigKind, MetadataImage
 
 
 class Settings:
@@ -46,5 +46,5 @@ class Settings:
             return self._plain_topic
         found = self._topics.get(name)
         if found is None or found[0] is not own:
-            found = self._topics[name] = (own, TopicConfig.of(own, broker, internal=name in INTERNAL_TOPICS))
+            found = self._topics[name] = (own, TopicConfig.of(own, broker))
         return found[1]

@@ -133,7 +133,7 @@ def _checked_configs(ground: Ground, wish: NewTopic) -> dict[str, str]:
         raise ApiError(ErrorCode.INVALID_CONFIG, f"Null value not supported for topic configs: {', '.join(missing)}.")
     configs = {name: value for name, value in wish.configs.items() if value is not None}
     internal = wish.name in INTERNAL_TOPICS
-    check_tier(TopicConfig.of(configs, ground.broker, internal=internal), ground.broker, internal=internal)
+    check_tier(TopicConfig.of(configs, ground.broker), ground.broker, internal=internal)
     return configs
 
 

@@ -8,6 +8,8 @@ on. Keys are the log's id (topic id and partition, 20 bytes), a letter for the k
     t segment, timestamp, offset -> position                            the same places, by time
     q segment              -> producer states where it begins
     s segment              -> size, next offset, largest timestamp and the base offset of the batch that has it
+    n segment              -> the same of the file that takes the segment's place: a swap is under way (`swapping.py`)
+    d                      -> up to where the log is compacted
     c                      -> JSON: checkpoint (see `Checkpoint`)
     p                      -> producer states as of the checkpoint
 """
@@ -185,8 +187,7 @@ class LogIndex:
         return 0, segment
 
     def closed(self, segment: int, facts: SegmentFacts) -> list[Change]:
-        packed = _SEGMENT.pack(facts.size, facts.next_offset, facts.max_timestamp, facts.max_timestamp_base)
-        return [(self._id + b"s" + _LONG.pack(segment), packed)]
+        return [(self._id + b"s" + _LONG.pack(segment), _facts(facts))]
 
     def began(self, segment: int, producers: bytes) -> list[Change]:
         return [(self._id + b"q" + _LONG.pack(segment), producers)]
@@ -200,12 +201,37 @@ class LogIndex:
         return None if packed is None else SegmentFacts(*_SEGMENT.unpack(packed))
 
     def forget_segment(self, segment: int) -> None:
-        self._store.write([(self._id + kind + _LONG.pack(segment), None) for kind in (b"s", b"q")])
+        self._store.write([(self._id + kind + _LONG.pack(segment), None) for kind in (b"s", b"q", b"n")])
+        self.forget_places(segment)
+
+    def forget_places(self, segment: int) -> None:
+        """Look-ups in the segment begin at its beginning."""
         for kind, start, end in (
             (b"o", _TWO.pack(segment, 0), _TWO.pack(segment, _LIMIT)),
             (b"t", _THREE.pack(segment, 0, 0), _THREE.pack(segment, _LIMIT, 0)),
         ):
             self._store.delete_range(self._id + kind + start, self._id + kind + end)
+
+    def swapping(self, segment: int, facts: SegmentFacts) -> None:
+        """Another file takes the segment's place, or has taken it."""
+        self._store.write([(self._id + b"n" + _LONG.pack(segment), _facts(facts))])
+
+    def swapped(self, segment: int) -> list[Change]:
+        """The segment's places are complete again."""
+        return [(self._id + b"n" + _LONG.pack(segment), None)]
+
+    def swaps(self) -> dict[int, SegmentFacts]:
+        """By segment: what takes its place, where that was not done to its end."""
+        found = self._store.scan_back(self._id + b"n", self._id + b"n" + _LONG.pack(_LIMIT))
+        return {_LONG.unpack(key[-_LONG.size :])[0]: SegmentFacts(*_SEGMENT.unpack(value)) for key, value in found}
+
+    def compacted_until(self) -> int:
+        """0 where nothing is noted."""
+        noted = self._store.get(self._id + b"d")
+        return 0 if noted is None else int(_LONG.unpack(noted)[0])
+
+    def note_compacted(self, until: int) -> None:
+        self._store.write([(self._id + b"d", _LONG.pack(until))])
 
     def forget_behind(self, segment: int, offset: int) -> None:
         """What it says of the log from `offset` on, which `segment` holds. The checkpoint stays as it is."""
@@ -222,6 +248,7 @@ class LogIndex:
             (b"o", _TWO.pack(segment, offset)),
             (b"t", following),
             (b"s", _LONG.pack(segment)),
+            (b"n", following),
             (b"q", following),
         ):
             self._store.delete_range(self._id + kind + first, self._id + kind + _LONG.pack(_LIMIT))
@@ -255,3 +282,7 @@ class LogIndex:
 
     def forget(self) -> None:
         self._store.delete_range(self._id, self._id + b"\xff")
+
+
+def _facts(facts: SegmentFacts) -> bytes:
+    return _SEGMENT.pack(facts.size, facts.next_offset, facts.max_timestamp, facts.max_timestamp_base)

@@ -20,11 +20,11 @@ from typing import Final
 from sprawl.config.topics import Durability, TopicConfig
 from sprawl.storage.beginning import note_start, note_tier_start
 from sprawl.storage.closed import ClosedPart, closed_part, next_closed
-from sprawl.storage.cutting import LogCutter
 from sprawl.storage.index import Checkpoint
 from sprawl.storage.producers import ProducerStates
 from sprawl.storage.reading import CutError, LogRead
 from sprawl.storage.segment import DamagedError, Segment
+from sprawl.storage.swapping import LogSwapper
 from sprawl_protocol.errors import ApiError, ErrorCode
 from sprawl_protocol.records import BatchHeader, stamp, stamp_log_append_time
 
@@ -41,7 +41,7 @@ class AppendInfo:
     """-1 where the producer's own times are kept."""
 
 
-class Log(LogCutter):
+class Log(LogSwapper):
     """Built by `LogManager.open`, which has recovered what it is made of."""
 
     @property
@@ -210,6 +210,15 @@ class Log(LogCutter):
                 raise self._damaged_at(error) from None
             except (OSError, ValueError) as error:
                 raise self._unreadable(error) from None
+
+    async def batches_at(
+        self, segment: Segment, position: int, due: int
+    ) -> tuple[memoryview, list[tuple[int, BatchHeader]]]:
+        """As `LogFiles.batches_at`, for whoever walks through a segment. The log remembers damage that is found."""
+        try:
+            return await self._reading.batches_at(segment, position, due)
+        except DamagedError as error:
+            raise self._damaged_at(error) from None
 
     # -- shape ----------------------------------------------------------------------------------------------
 

@@ -13,7 +13,8 @@ believed that was not synced before the last checkpoint: from there on every bat
   in `fsync` durability everything acknowledged lies before it; in the others that is what they risk.
 - An index that is missing or does not fit is derived anew from the files; what it says of the part behind the
   checkpoint is never used, for that part may have been cut off and written again.
-- A reset that was under way (see `beginning.py`) is completed first.
+- A reset that was under way (see `beginning.py`) is completed first; so is a swap of segments (see `swapping.py`): a
+  segment that lies within the one before it is what was left of it.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from sprawl.storage.beginning import finish_reset
 from sprawl.storage.epochs import LeaderEpochs
 from sprawl.storage.index import Change, Checkpoint, LogIndex, SegmentFacts
 from sprawl.storage.producers import ProducerStates
-from sprawl.storage.segment import DELETED, DamagedError, Segment, TornError, base_offset_of, checked, size_at
+from sprawl.storage.segment import CLEANED, DELETED, DamagedError, Segment, TornError, base_offset_of, checked, size_at
 from sprawl_protocol.errors import ProtocolError
 from sprawl_protocol.records import HEADER_SIZE, MAGIC, BatchHeader, check_crc, read_header
 
@@ -38,6 +39,8 @@ log = logging.getLogger(__name__)
 
 _CHUNK: Final = 4 * 1024 * 1024
 _INDEX_BATCH: Final = 4096
+_DELTA_AT: Final = 23
+"""Of the last offset, less the base offset."""
 _CRC_AT: Final = 17
 """Of the checksum, which covers all that is behind it."""
 
@@ -69,15 +72,16 @@ async def recover(
 ) -> Recovered:
     """Raises `OSError`. An empty directory is an empty log without segments. `power_failed`: None if not known."""
     for name in files.list(directory):
-        if name.endswith(DELETED):
+        if name.endswith((DELETED, CLEANED)):
             files.remove(f"{directory}/{name}")
     finish_reset(files, directory)
     bases = sorted(b for name in files.list(directory) if (b := base_offset_of(name)) is not None)
-    segments = []
+    segments: list[Segment] = []
     for base in bases:
         path = f"{directory}/{base:020d}.log"
         file = files.open(path)
         segments.append(Segment(base, file, file.size, base, created_ms=files.modified_ms(path)))
+    await _complete_swaps(files, directory, index, segments)
     start = _starting_point(index, segments)
     if start.checkpoint is None:
         index.forget()
@@ -90,6 +94,33 @@ async def recover(
     if found.damaged:
         log.error("%s: %s; it is served up to there and takes no more records", directory, found.damaged)
     return found
+
+
+async def _complete_swaps(files: FileSystem, directory: str, index: LogIndex, segments: list[Segment]) -> None:
+    """Raises `OSError`."""
+    for base, facts in index.swaps().items():
+        swapped = next((each for each in segments if each.base_offset == base), None)
+        if swapped is None or swapped.file.size != facts.size or await _end_of(swapped) != facts.next_offset:
+            continue  # it never was in place, or has been cut since
+        index.write(index.closed(base, facts))
+        for left in [each for each in segments if base < each.base_offset < facts.next_offset]:
+            log.info("%s: removed offsets from %d on, which are in the segment before", directory, left.base_offset)
+            left.file.close()
+            files.remove(left.file.path)
+            segments.remove(left)
+
+
+async def _end_of(segment: Segment) -> int:
+    """The offset behind the last batch, as the batches themselves say it."""
+    position, end = 0, segment.base_offset
+    while position < segment.file.size:
+        head = memoryview(await segment.file.read(position, HEADER_SIZE))
+        size = size_at(head, 0)
+        if len(head) < HEADER_SIZE or size < HEADER_SIZE:
+            return -1
+        end = int.from_bytes(head[:8], "big") + int.from_bytes(head[_DELTA_AT : _DELTA_AT + 4], "big") + 1
+        position += size
+    return end
 
 
 def _starting_point(index: LogIndex, segments: list[Segment]) -> _Start:
@@ -134,6 +165,9 @@ class _Recovery:
         kept: list[Segment] = []
         expected: int | None = None
         for at, segment in enumerate(segments):
+            if expected is not None and segment.base_offset < expected:
+                self._remove([segment])  # left of a swap, of which the index knows nothing any more
+                continue
             if expected is not None and segment.base_offset != expected:
                 if self._may_cut(expected):
                     cut += self._remove(segments[at:])

@@ -15,6 +15,8 @@ from sprawl_protocol.records import LOG_OVERHEAD, BatchHeader, check_crc, read_h
 
 SUFFIX: Final = ".log"
 DELETED: Final = ".deleted"
+CLEANED: Final = ".cleaned"
+"""Of a file that may take a segment's place: it counts for nothing until it has its name."""
 
 
 class DamagedError(Exception):

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from sprawl.config.topics import TopicConfig
 from sprawl.runtime import FileSystem
 from sprawl.storage.segment import DELETED, Segment, base_offset_of, file_name
 
-_MAX_OFFSET_DELTA = 2**31 - 1
+MAX_OFFSET_DELTA = 2**31 - 1
 """Kafka's offset index counts from the base offset in 32 bits; a segment it could not index is not made."""
 
 
@@ -67,13 +67,13 @@ class Segments:
             return False
         return (
             active.size + size > config.max_segment_bytes
-            or last_offset - active.base_offset > _MAX_OFFSET_DELTA
-            or (active.first_timestamp >= 0 and timestamp - active.first_timestamp > config.segment_ms - jitter_ms)
+            or last_offset - active.base_offset > MAX_OFFSET_DELTA
+            or (active.first_timestamp >= 0 and timestamp - active.first_timestamp > config.roll_ms - jitter_ms)
         )
 
     def is_old(self, config: TopicConfig, jitter_ms: int, now_ms: int) -> bool:
         """Whether the active segment has been written to for so long that it ends even without a further record."""
-        return not self.active.is_empty and now_ms - self.active.created_ms > config.segment_ms - jitter_ms
+        return not self.active.is_empty and now_ms - self.active.created_ms > config.roll_ms - jitter_ms
 
     def take_first(self, count: int) -> list[Segment]:
         """Take the oldest segments out; their files are marked deleted, and are the caller's to remove."""
@@ -81,6 +81,13 @@ class Segments:
         for segment in taken:
             self._files.rename(segment.file.path, segment.file.path + DELETED)
         return taken
+
+    def replace(self, run: Sequence[Segment], new: Segment) -> None:
+        """One segment over the offsets of several, whose files are closed."""
+        at = self.holding(run[0].base_offset)
+        self._segments[at : at + len(run)] = [new]
+        for segment in run:
+            segment.file.close()
 
     def remove_behind(self, segment: Segment) -> None:
         """Remove everything behind `segment`, the newest first, so that what is left never has a gap. Durable then.

@@ -107,6 +107,13 @@ class Tail:
             del self._entries[: self._first]
             self._first = 0
 
+    def forget_before(self, offset: int) -> None:
+        """Forget written entries below `offset`: the file says it otherwise now."""
+        while self._first < len(self._entries) and self._entries[self._first].next_offset <= offset:
+            if not self._entries[self._first].written:
+                return
+            self.evict_through(self._entries[self._first])
+
     def truncate(self, offset: int) -> None:
         """Forget entries at or behind `offset`."""
         while len(self._entries) > self._first and self._entries[-1].next_offset > offset:

@@ -190,7 +190,7 @@ class LogWriter:
         run = [self._pending[0]]
         size = active.size + first.size
         began = active.first_timestamp if active.first_timestamp >= 0 else first.max_timestamp
-        latest = began + self.config.segment_ms - self._roll_jitter_ms
+        latest = began + self.config.roll_ms - self._roll_jitter_ms
         for pending in self._pending[1:]:
             size += pending.header.size
             if size > self.config.max_segment_bytes or pending.header.max_timestamp > latest:

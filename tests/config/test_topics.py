@@ -118,17 +118,11 @@ def test_a_missing_value_is_refused() -> None:
     refusal("retention.ms", None)
 
 
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [("cleanup.policy", "compact"), ("cleanup.policy", "delete,compact")],
-)
-def test_what_is_not_built_is_refused_in_plain_words(name: str, value: str) -> None:
-    assert "not built yet" in refusal(name, value).message
-
-
-def test_internal_topics_may_ask_for_compaction() -> None:
-    config = TopicConfig.of({"cleanup.policy": "compact"}, internal=True)
+def test_segments_of_compacted_topics_end_in_time_for_the_longest_lag() -> None:
+    config = TopicConfig.of({"cleanup.policy": "compact", "max.compaction.lag.ms": "5000"})
     assert config.compacts and not config.deletes
+    assert config.roll_ms == 5000
+    assert TopicConfig.of({"max.compaction.lag.ms": "5000"}).roll_ms == config.segment_ms
 
 
 def test_settings_that_contradict_each_other_are_refused() -> None:
@@ -196,6 +190,6 @@ def test_the_compression_level_belongs_to_the_type() -> None:
 
 
 def test_keys_that_do_not_act_say_why() -> None:
-    assert inert_keys(["retention.ms", "min.compaction.lag.ms", "nonsense"]) == {
-        "min.compaction.lag.ms": "compaction is not built yet"
+    assert inert_keys(["retention.ms", "errors.deadletterqueue.group.enable", "nonsense"]) == {
+        "errors.deadletterqueue.group.enable": "share groups are not built yet"
     }

@@ -160,7 +160,7 @@ REFUSED: list[tuple[int, str, tuple[str, int, str | None], ErrorCode, str]] = [
     (2, "topic", ("retention.ms", SET, "soon"), ErrorCode.INVALID_CONFIG, "retention.ms"),
     (2, "topic", ("retention.ms", APPEND, "1"), ErrorCode.INVALID_CONFIG, "not LIST"),
     (2, "topic", ("no.such", SET, "1"), ErrorCode.INVALID_CONFIG, "no.such"),
-    (2, "topic", ("cleanup.policy", APPEND, "compact"), ErrorCode.INVALID_CONFIG, "compaction"),
+    (2, "topic", ("cleanup.policy", APPEND, "shred"), ErrorCode.INVALID_CONFIG, "cleanup.policy"),
     (2, "topic", ("retention.ms", SET, None), ErrorCode.INVALID_REQUEST, "Null value"),
     (2, "topic", ("retention.ms", 9, "1"), ErrorCode.INVALID_REQUEST, "operation 9"),
     (2, "missing", ("retention.ms", SET, "1"), ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, "missing"),

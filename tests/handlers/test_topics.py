@@ -86,7 +86,7 @@ REFUSED = [
     (wish("a", no_such_key="1"), ErrorCode.INVALID_CONFIG, "no.such.key"),
     (wish("a", retention_ms="soon"), ErrorCode.INVALID_CONFIG, "retention.ms"),
     (wish("a", retention_ms=None), ErrorCode.INVALID_CONFIG, "retention.ms"),
-    (wish("a", cleanup_policy="compact"), ErrorCode.INVALID_CONFIG, "compaction is not built yet"),
+    (wish("a", cleanup_policy="shred"), ErrorCode.INVALID_CONFIG, "cleanup.policy"),
 ]
 
 

@@ -1,0 +1,1 @@
+"""Topics with `cleanup.policy=compact`, written and read by ordinary clients."""
