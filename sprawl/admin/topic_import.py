@@ -200,13 +200,17 @@ class _Import:
             topic_data=[TopicProduceData(name=self._topic, partition_data=[data])],
         )
         part = (self._topic, self._source.index)
-        due = [header for _, header in headers(chunk)][-1].next_offset
+        sent = [header for _, header in headers(chunk)]
+        first, due = sent[0].base_offset, sent[-1].next_offset
         for tries_left in range(max(int(self._session.timeout_ms / 1000 / _AGAIN_AFTER), 1), -1, -1):
             code, message = int(ErrorCode.LEADER_NOT_AVAILABLE), None
             if self._leader >= 0:
                 answer = await self._session.ask(request, ProduceResponse, self._leader, version=_PRODUCE_VERSION)
                 (one,) = answer.responses[0].partition_responses
                 code, message = one.error_code, one.error_message
+                if not code and one.base_offset != first:
+                    told = f"{part[0]}-{part[1]}: sent for offset {first}, appended at {one.base_offset}: this broker "
+                    raise RefusedError(told + "does not keep offsets, and is no place to import to. Delete the topic")
                 if not code:
                     return
             if code not in _FOR_A_MOMENT or not tries_left:
