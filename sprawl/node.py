@@ -361,4 +361,5 @@ def _storage_settings(config: BrokerConfig) -> StorageSettings:
         disk_reserve_bytes=config.sprawl_disk_reserve_bytes,
         retention_check_ms=config.log_retention_check_interval_ms,
         producer_expiration_ms=config.producer_id_expiration_ms,
+        tier_idle_ms=config.sprawl_tier_idle_ms,
     )

@@ -25,6 +25,13 @@ class TierConfig:
     sprawl_tier_cache_bytes: int = setting(
         LONG, _GIB, "How much of what was read from the cloud tier is kept on the disk.", allowed=at_least(0)
     )
+    sprawl_tier_idle_ms: int = setting(
+        LONG,
+        -1,
+        "Closed segments that are in the cloud tier and were not read from the disk for so long leave it, before "
+        "`local.retention.*` says so; -1: they stay.",
+        allowed=at_least(-1),
+    )
     sprawl_tier_delete_grace_ms: int = setting(
         LONG, 60_000, "How long objects stay after the log has let go of them.", allowed=at_least(0)
     )

@@ -29,6 +29,7 @@ from sprawl.storage.directories import (
     uuid_text,
     write_metadata,
 )
+from sprawl.storage.idle import IdleSegments
 from sprawl.storage.index import IndexStore, LogIndex, log_id
 from sprawl.storage.log import Log
 from sprawl.storage.recovery import Recovered, recover
@@ -56,6 +57,8 @@ class StorageSettings:
     """Writing resumes only once this much is free."""
     retention_check_ms: int
     producer_expiration_ms: int
+    tier_idle_ms: int = -1
+    """How long a segment that is in the cloud tier, too, stays unread; -1: as long as retention says."""
 
 
 class LogManager:
@@ -68,6 +71,7 @@ class LogManager:
         self._directory = directory
         self._settings = settings
         self._power_failed = power_failed
+        self._idle = IdleSegments()
         self.budget = MemoryBudget(settings.memory_bytes)
         self._store: IndexStore | None = None
         self._logs: dict[tuple[UUID, int], Log] = {}
@@ -241,6 +245,7 @@ class LogManager:
                 self._tick(log, now_ms)
             if now >= next_retention:
                 next_retention = now + self._settings.retention_check_ms / 1000
+                self._idle.keep((log.topic_id, log.partition) for log in self.logs)
                 for log in self.logs:
                     self._retain(log, now_ms)
             if now >= next_checkpoint:
@@ -272,7 +277,11 @@ class LogManager:
         if gone:
             self._try(log, lambda: self._drop(log, gone))
         until = min(self.high_watermark_of(log), self.tiered_until(log))
-        count = self._expired(log, now_ms, until, local=True)
+        idle_ms = self._settings.tier_idle_ms
+        idle = self._idle.count(
+            (log.topic_id, log.partition), log.segments.all, until=until, idle_ms=idle_ms, now_ms=now_ms
+        )
+        count = max(idle, self._expired(log, now_ms, until, local=True))
         if count:
             self._try(log, lambda: self._drop(log, count, tiered=True))
 

@@ -132,6 +132,7 @@ class LogFiles:
         return None
 
     def _result(self, found: Found, offset: int, segment: Segment) -> LogRead:
+        segment.reads += 1
         if not len(found.data):
             return LogRead([], 0, offset)
         self._remember(found.next_offset, segment, found.position + len(found.data))

@@ -61,6 +61,8 @@ class Segment:
     """Position of the newest place in the index."""
     synced: int = 0
     """Bytes known to be on stable storage."""
+    reads: int = 0
+    """How often records were read from the file, for clients or replicas."""
 
     @property
     def is_empty(self) -> bool:

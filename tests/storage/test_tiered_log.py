@@ -109,6 +109,25 @@ async def test_local_retention_drops_only_what_is_in_the_tier(disk: Disk) -> Non
         assert (log.log_start_offset, log.local_start_offset, log.segments[0].base_offset) == (7, 7, 6)
 
 
+async def test_what_nobody_reads_leaves_the_disk_before_local_retention_but_not_before_it_is_in_the_tier(
+    disk: Disk,
+) -> None:
+    async with disk.manager(replace(SETTINGS, tier_idle_ms=1000)) as manager:
+        log = await manager.open(TOPIC_ID, "orders", 0, replace(config(), remote_storage_enable=True))
+        await fill(log)
+        manager.high_watermark_of = lambda log: log.log_end_offset
+        for now_ms in (0, 1000):
+            manager._retain(log, now_ms)
+            assert log.local_start_offset == 0, "nothing is in the tier yet"
+        manager.tiered_until = lambda log: 7
+        log._tail.clear()
+        assert (await log.read(2, 10, 10)).size
+        manager._retain(log, 1500)
+        assert (log.log_start_offset, log.local_start_offset) == (0, 2), "what was read stays"
+        manager._retain(log, 2500)
+        assert (log.log_start_offset, log.local_start_offset) == (0, 6), "all that is whole in the tier goes"
+
+
 def test_epochs_from_elsewhere_go_before_those_that_are_here() -> None:
     epochs = LeaderEpochs([(5, 100), (6, 120)])
     epochs.precede([(1, 0), (5, 60), (6, 120), (8, 300)])
