@@ -157,6 +157,7 @@ class Node:
         self._run(parts.isr_keeper.run(), "in-sync sets")
         self._run(parts.repair.run(), "repair")
         self._run(parts.cleaner.run(), "compaction")
+        self._run(parts.scrubber.run(), "scrubber")
         self._run(parts.events.run(), "events")
         self._run(parts.caretaker.run(), "caretaker")
         self._run(parts.controller.run(), "controller")

@@ -37,6 +37,7 @@ from sprawl.routing.router import Router
 from sprawl.runtime import Runtime
 from sprawl.storage.cleaner import Cleaner, CleanerSettings
 from sprawl.storage.manager import LogManager
+from sprawl.storage.scrubber import Scrubber, ScrubSettings
 from sprawl.tiering import Tiering
 from sprawl.wire.peers import PeerLinks
 
@@ -48,6 +49,7 @@ class Parts:
     identity: Identity
     logs: LogManager
     cleaner: Cleaner
+    scrubber: Scrubber
     quorum: MetadataQuorum
     settings: Settings
     controller: Controller
@@ -125,6 +127,11 @@ def build(
         lambda: parts.broker_epoch(),
     )
     logs.high_watermark_of = partitions.high_watermark_of
+    scrubber = Scrubber(
+        ScrubSettings(config.sprawl_scrub_interval_ms, config.sprawl_scrub_bytes_per_second),
+        runtime.clock,
+        lambda: [each for each in logs.logs if each.topic != METADATA_TOPIC],
+    )
     cleaner = Cleaner(
         _cleaning(config),
         runtime.clock,
@@ -167,6 +174,7 @@ def build(
         identity=identity,
         logs=logs,
         cleaner=cleaner,
+        scrubber=scrubber,
         quorum=quorum,
         settings=settings,
         controller=controller,

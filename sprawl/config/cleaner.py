@@ -1,4 +1,4 @@
-"""A broker's settings of compaction, by Kafka's names."""
+"""A broker's settings of what goes over its files in the background: compaction, by Kafka's names, and the scrubber."""
 
 from __future__ import annotations
 
@@ -27,4 +27,14 @@ class CleanerConfig:
     )
     log_cleaner_io_max_bytes_per_second: float = setting(
         ConfigType.DOUBLE, _NO_LIMIT, "How much compaction reads and writes, together."
+    )
+    sprawl_scrub_interval_ms: int = setting(
+        ConfigType.LONG,
+        604_800_000,
+        "How often every closed segment is read and checked, so that damage is found while another replica has the "
+        "records. -1: never.",
+        allowed=at_least(-1),
+    )
+    sprawl_scrub_bytes_per_second: int = setting(
+        ConfigType.LONG, 10_485_760, "How fast closed segments are read for that.", allowed=at_least(1)
     )

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
@@ -24,14 +24,13 @@ from sprawl.storage.reading import CutError
 from sprawl.storage.segment import DamagedError, Segment
 from sprawl.storage.segments import MAX_OFFSET_DELTA
 from sprawl.storage.swapping import Replacement
+from sprawl.storage.walking import Pace, batches
 from sprawl_protocol.errors import ApiError, ProtocolError
-from sprawl_protocol.records import BatchHeader, read_header
+from sprawl_protocol.records import read_header
 
 log_ = logging.getLogger(__name__)
 
 _WRITE_AT_ONCE: Final = 1024 * 1024
-_STEP: Final = 32 * 1024
-"""Bytes that are looked into before others have their turn."""
 _SET_ASIDE: Final = 600.0
 """Seconds for which a log is left alone that could not be compacted."""
 
@@ -50,7 +49,6 @@ class CleanerSettings:
 @dataclass(slots=True)
 class CleanerCounters:
     runs: int = 0
-    bytes_read: int = 0
     bytes_freed: int = 0
     failures: int = 0
     busy_with: str = ""
@@ -110,8 +108,7 @@ class Cleaner:
         self._logs = logs
         self._high_watermark_of = high_watermark_of
         self.counters = CleanerCounters()
-        self._debt = 0.0
-        """Bytes of which the rate limit has not been paid yet."""
+        self._pace = Pace(settings.bytes_per_second)
         self._mended: set[tuple[UUID, int]] = set()
         self._set_aside: dict[tuple[UUID, int], float] = {}
         """Logs that could not be compacted, and until when they are left alone."""
@@ -172,7 +169,7 @@ class Cleaner:
         for segment in work.log.segments.all[:]:
             if segment.next_offset <= work.start or segment.next_offset > work.until:
                 continue
-            async for data, pos, header in self._batches(work.log, segment):
+            async for data, pos, header in batches(work.log, segment, self._pace):
                 if header.last_offset < work.start:
                     continue
                 if len(keys) + header.record_count > most and len(keys):
@@ -222,7 +219,7 @@ class Cleaner:
         waiting: list[bytes | bytearray | memoryview] = []
         size = 0
         for segment in run:
-            async for data, pos, header in self._batches(log, segment):
+            async for data, pos, header in batches(log, segment, self._pace):
                 for batch in compactor.take(data, pos, header):
                     new.pass_by(read_header(batch), log.index, log.config.index_interval_bytes)
                     waiting.append(batch)
@@ -241,26 +238,4 @@ class Cleaner:
     async def _written(self, new: Replacement, waiting: list[bytes | bytearray | memoryview], size: int) -> None:
         if waiting:
             new.segment.file.append(waiting)
-            await self._pace(size)
-
-    async def _batches(self, log: Log, segment: Segment) -> AsyncIterator[tuple[memoryview, int, BatchHeader]]:
-        """Raises `DamagedError`, which the log knows of then; `OSError`, `CutError`."""
-        position, due_offset, step = 0, segment.base_offset, 0
-        while position < segment.size:
-            data, batches = await log.batches_at(segment, position, due_offset)
-            for pos, header in batches:
-                yield data, pos, header
-                position, due_offset, step = position + header.size, header.next_offset, step + header.size
-                if step >= _STEP:
-                    step = 0
-                    await asyncio.sleep(0)
-            read = len(data)
-            self.counters.bytes_read += read
-            await self._pace(read)
-
-    async def _pace(self, size: int) -> None:
-        self._debt += size
-        seconds = self._debt / self._settings.bytes_per_second
-        if seconds >= 0.01:
-            self._debt = 0.0
-            await asyncio.sleep(seconds)
+            await self._pace.keep(size)

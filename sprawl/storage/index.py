@@ -10,6 +10,7 @@ on. Keys are the log's id (topic id and partition, 20 bytes), a letter for the k
     s segment              -> size, next offset, largest timestamp and the base offset of the batch that has it
     n segment              -> the same of the file that takes the segment's place: a swap is under way (`swapping.py`)
     d                      -> up to where the log is compacted
+    v                      -> when all closed segments were last found sound, in milliseconds
     c                      -> JSON: checkpoint (see `Checkpoint`)
     p                      -> producer states as of the checkpoint
 """
@@ -229,6 +230,14 @@ class LogIndex:
         """0 where nothing is noted."""
         noted = self._store.get(self._id + b"d")
         return 0 if noted is None else int(_LONG.unpack(noted)[0])
+
+    def scrubbed_ms(self) -> int:
+        """0: never."""
+        noted = self._store.get(self._id + b"v")
+        return 0 if noted is None else int(_LONG.unpack(noted)[0])
+
+    def note_scrubbed(self, now_ms: int) -> None:
+        self._store.write([(self._id + b"v", _LONG.pack(now_ms))])
 
     def note_compacted(self, until: int) -> None:
         self._store.write([(self._id + b"d", _LONG.pack(until))])

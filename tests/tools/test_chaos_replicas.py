@@ -73,7 +73,7 @@ def test_a_flip_changes_one_bit_of_a_closed_segment(tmp_path: Path) -> None:
 def test_a_flip_that_nobody_has_read_is_counted(tmp_path: Path) -> None:
     replica(tmp_path / "1", [A, B, C])
     damaged = replica(tmp_path / "2", [A, batch(3, b"bc"), C])
-    flip = Flip(damaged / f"{0:020}.log", len(A) + 13, 0)
+    flip = Flip(damaged / f"{0:020}.log", len(A) + 13, 0, 1)
     compared = compare([tmp_path / "1", tmp_path / "2"], "orders", [flip])
     assert (compared.problems, compared.unread) == ([], 1)
 
@@ -81,7 +81,7 @@ def test_a_flip_that_nobody_has_read_is_counted(tmp_path: Path) -> None:
 def test_beside_a_flip_other_differences_are_told(tmp_path: Path) -> None:
     replica(tmp_path / "1", [A, B, C])
     damaged = replica(tmp_path / "2", [A, batch(3, b"bc"), batch(4, b"cccccd")])
-    flip = Flip(damaged / f"{0:020}.log", len(A) + 13, 0)
+    flip = Flip(damaged / f"{0:020}.log", len(A) + 13, 0, 1)
     compared = compare([tmp_path / "1", tmp_path / "2"], "orders", [flip])
     assert len(compared.problems) == 1
     assert compared.unread == 1

@@ -21,6 +21,8 @@ SETTINGS: Final = {
     "offsets.topic.replication.factor": "3",
     "min.insync.replicas": "2",
     "group.initial.rebalance.delay.ms": "500",
+    "sprawl.scrub.interval.ms": "10000",
+    "sprawl.scrub.bytes.per.second": "50000000",
 }
 
 

@@ -80,8 +80,16 @@ class Observer:
         return [f"node {node.number} is not ready" for node in self._cluster.nodes if not node.ready()]
 
     def out_of_sync(self) -> list[str]:
+        """As every node sees it: one that was cut off may not know yet."""
+        told = (
+            self._out_of_sync(AdminClient({"bootstrap.servers": each.bootstrap}, logger=_quiet))
+            for each in self._cluster.nodes
+        )
+        return next((wrong for wrong in told if wrong), [])
+
+    def _out_of_sync(self, admin: AdminClient) -> list[str]:
         try:
-            metadata = self._admin.list_topics(timeout=_ASK_SECONDS)
+            metadata = admin.list_topics(timeout=_ASK_SECONDS)
         except KafkaException as error:
             return [f"no metadata: {error.args[0].str()}"]
         wrong = []

@@ -1,7 +1,8 @@
 """Does harm: two lanes, one for nodes and their disks, one for the network, each a fault at a time.
 
-What damages a node for good (a wiped disk, a flipped bit) waits until nothing else is wrong and all replicas are in
-sync, because what is lost then must still be somewhere. `rest` ends all harm and returns once it is undone.
+What damages a node for good (a wiped disk, a flipped bit) waits until nothing else is wrong, all replicas are in sync,
+and no other node has a flipped bit that was not mended yet, because what is lost then must still be somewhere. `rest`
+ends all harm and returns once it is undone.
 """
 
 from __future__ import annotations
@@ -201,7 +202,7 @@ class Nemesis:
     def _damage(self, fault: Fault) -> None:
         node = self._cluster.node(fault.node)
         with self._network:
-            if not self._wait_whole():
+            if not self._wait_whole(node):
                 self.skipped[fault.kind] += 1
                 self._timeline.note("skipped", node=fault.node, fault=fault.kind.value, why="not all in sync")
                 return
@@ -227,10 +228,12 @@ class Nemesis:
         where = flip.segment.relative_to(node.data)
         self._timeline.note("flipped", node=node.number, segment=where, at=flip.at, bit=flip.bit)
 
-    def _wait_whole(self) -> bool:
+    def _wait_whole(self, struck: Node) -> bool:
+        """Whether the cluster can bear that what `struck` has is lost."""
         end = time.monotonic() + _WHOLE_SECONDS
         while time.monotonic() < end and not self._resting.is_set():
-            if self._whole():
+            latent = any(flip.there for flip in self.flips if not flip.segment.is_relative_to(struck.data))
+            if not latent and self._whole():
                 return True
             self._resting.wait(1.0)
         return False

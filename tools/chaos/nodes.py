@@ -175,4 +175,4 @@ class Node:
             byte = file.read(1)[0]
             file.seek(at)
             file.write(bytes([byte ^ 1 << bit]))
-        return Flip(segment, at, bit)
+        return Flip(segment, at, bit, byte ^ 1 << bit)

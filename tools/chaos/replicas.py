@@ -22,6 +22,18 @@ class Flip:
     at: int
     """The byte."""
     bit: int
+    byte: int
+    """What it was made."""
+
+    @property
+    def there(self) -> bool:
+        """Whether nobody has mended it yet."""
+        try:
+            with self.segment.open("rb") as file:
+                file.seek(self.at)
+                return file.read(1) == bytes([self.byte])
+        except FileNotFoundError:
+            return False
 
 
 @dataclass(frozen=True, slots=True)
