@@ -38,6 +38,8 @@ from sprawl.tiers.collector import Collector
 from sprawl.tiers.counters import TierCounters
 from sprawl.tiers.fetching import Fetching
 from sprawl.tiers.lineage import divergence
+from sprawl.tiers.placement import Placement
+from sprawl.tiers.placing import Placing
 from sprawl.tiers.reading import Patience, Readers, TieredRecords
 from sprawl.tiers.steward import Surroundings
 from sprawl.tiers.stewards import Stewards
@@ -48,6 +50,8 @@ log = logging.getLogger(__name__)
 
 OpenStore = Callable[[str, Runtime], Awaitable[ObjectStore]]
 _PROBE_PAUSE: Final = 15.0
+_PLACED_SHARE: Final = 0.5
+"""Of the cache: for segments that are read often. The rest is for what was read last."""
 
 
 class Tiering:
@@ -77,6 +81,7 @@ class Tiering:
         self._store: ObjectStore | None = None
         self._cache: ChunkCache | None = None
         self._fetching: Fetching | None = None
+        self._placing: Placing | None = None
         self.group_records: GroupRecords = lambda: ()
         """What the groups led here have committed, for the backup."""
         self.usable = False
@@ -95,6 +100,8 @@ class Tiering:
         self._cache = ChunkCache(runtime, f"{config.data_dir}/tier-cache", config.sprawl_tier_cache_bytes)
         await self._cache.start()
         self._fetching = Fetching(self._store, self._cache, runtime, self.counters)
+        placement = Placement(int(config.sprawl_tier_cache_bytes * _PLACED_SHARE))
+        self._placing = Placing(placement, self._fetching, self._cache, runtime.clock.monotonic, self.counters)
         self._quorum.subscribe(lambda before, after: self._topic.image_changed())
 
     def cold(self, topic_id: UUID, partition: int) -> ColdRecords:
@@ -135,6 +142,8 @@ class Tiering:
                 tasks.create_task(self._stewards().run())
                 tasks.create_task(self._collector().run())
                 tasks.create_task(self._backups().run())
+                if self._placing is not None:
+                    tasks.create_task(self._placing.run())
         except* ForeignBucket as lost:
             self.usable = False
             log.error("nothing is uploaded or deleted any more: %s", lost.exceptions[0])

@@ -30,6 +30,8 @@ _COUNTED: Final[tuple[tuple[str, str, Callable[[TierCounters], int]], ...]] = (
     ("sprawl_tier_backup_errors_total", "Rounds of the backup that failed.", lambda c: c.backup_errors),
     ("sprawl_tier_cache_hits_total", "Chunks read from the cache.", lambda c: c.cache_hits),
     ("sprawl_tier_cache_misses_total", "Chunks that had to be fetched.", lambda c: c.cache_misses),
+    ("sprawl_tier_placed_segments_total", "Segments fetched and kept as a whole.", lambda c: c.placed_segments),
+    ("sprawl_tier_released_segments_total", "Such that cooled down.", lambda c: c.released_segments),
 )
 
 

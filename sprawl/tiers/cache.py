@@ -32,6 +32,7 @@ class ChunkCache:
         self._memory: OrderedDict[Name, bytes] = OrderedDict()
         self._memory_bytes = 0
         self._disk: OrderedDict[Name, int] = OrderedDict()
+        self._pinned: set[str] = set()
         self.disk_bytes = 0
         self._writing = asyncio.Lock()
         """One change of the directory at a time: what is removed has been written."""
@@ -46,8 +47,18 @@ class ChunkCache:
 
         await self._runtime.in_thread(clear)
 
+    def pin(self, segment_id: str) -> None:
+        """What is on the disk of this segment goes last. How much is pinned is for the caller to bound."""
+        self._pinned.add(segment_id)
+
+    def unpin(self, segment_id: str) -> None:
+        self._pinned.discard(segment_id)
+
     def holds(self, name: Name) -> bool:
         return name in self._memory or name in self._disk
+
+    def on_disk(self, name: Name) -> bool:
+        return name in self._disk
 
     def get_now(self, name: Name) -> bytes | None:
         """From memory."""
@@ -86,7 +97,7 @@ class ChunkCache:
         self.disk_bytes += len(data)
         gone = []
         while self.disk_bytes > self._budget:
-            oldest = next(iter(self._disk))
+            oldest = next((each for each in self._disk if each[0] not in self._pinned), None) or next(iter(self._disk))
             self._forget(oldest)
             gone.append(oldest)
 

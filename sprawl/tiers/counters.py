@@ -27,3 +27,7 @@ class TierCounters:
     """When all of it was last up to date, by the monotonic clock; -1: never."""
     cache_hits: int = 0
     cache_misses: int = 0
+    placed_segments: int = 0
+    """Brought to this node's disk as a whole, for they are read often."""
+    released_segments: int = 0
+    """Of those, such as are not any more."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import OrderedDict
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Final, TypeVar
 
 from crc32c import crc32c
@@ -38,6 +38,8 @@ class Fetching:
         self._cache = cache
         self._runtime = runtime
         self._counters = counters
+        self.on_read: Callable[[Key, TierSegment, int], None] | None = None
+        """Told of what was read for clients: of which segment, how many bytes."""
         self._slots = asyncio.Semaphore(_AT_ONCE)
         self._manifests: OrderedDict[str, Manifest] = OrderedDict()
         self._loading: dict[str, asyncio.Task[Manifest]] = {}
@@ -112,6 +114,19 @@ class Fetching:
         self._counters.cache_misses += 1
         self.ahead(key, manifest, number, 1 + ahead)
         return await asyncio.shield(self._coming[name])
+
+    @property
+    def busy(self) -> bool:
+        """As many requests are under way as may be."""
+        return self._slots.locked()
+
+    async def bring(self, key: Key, manifest: Manifest, number: int) -> None:
+        """Have a chunk in the cache, for later. Raises `StoreError`."""
+        name = (manifest.segment.id, number)
+        if not self._cache.on_disk(name) and name not in self._coming:
+            self.ahead(key, manifest, number, 1)
+        if name in self._coming:
+            await asyncio.shield(self._coming[name])
 
     def ahead(self, key: Key, manifest: Manifest, first: int, count: int) -> None:
         """Have chunks fetched, by one request for as many in a row as are neither here nor coming."""

@@ -125,6 +125,8 @@ class TieredRecords:
             following = header.next_offset
             if size >= max_bytes:
                 break
+        if buffers and self._fetching.on_read is not None:
+            self._fetching.on_read(self._key, entry.segment, size)
         if reads_on and buffers:
             self._fetch_ahead(manifest, following)
         # In a gap at the segment's end there is nothing: what comes next is in the next one.
