@@ -45,18 +45,23 @@ class Placing:
         self._counters = counters
         self._every = every
         self._where: OrderedDict[str, tuple[Key, TierSegment]] = OrderedDict()
+        self._something_read = asyncio.Event()
         fetching.on_read = self.read
 
     def read(self, key: Key, segment: TierSegment, taken: int) -> None:
         self._placement.read(segment.id, segment.size, taken, self._now())
         self._where[segment.id] = (key, segment)
         self._where.move_to_end(segment.id)
+        self._something_read.set()
         while len(self._where) > _KNOWN:
             self._where.popitem(last=False)
 
     async def run(self) -> None:
-        """Ends with the node."""
+        """Ends with the node. Where nothing is read from the tier, and nothing is placed, nothing happens."""
         while True:
+            if not self._placement.placed:
+                self._something_read.clear()
+                await self._something_read.wait()
             await asyncio.sleep(self._every)
             await self.once()
 
