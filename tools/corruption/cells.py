@@ -65,14 +65,19 @@ def strike(kind: Kind, damage: Damage, seed: int) -> Outcome:
 async def _strike(world: World, kind: Kind, damage: Damage, rng: random.Random) -> Outcome:
     await world.start()
     await world.produced(350)
-    earlier = _contents(world, kind)
+    earlier, state = _contents(world, kind), world.state_of_victim()
+    if kind is Kind.STATE and damage is Damage.STALE:
+        await world.elect_controller()
     await world.produced(350)
     await world.until(world.uploaded)
     await asyncio.sleep(5)
     if kind not in IN_BUCKET:
         world.victim.kill()
-    sound = dict(world.bucket.objects)
-    changed = _damage(world, kind, damage, earlier, rng)
+    sound, promised = dict(world.bucket.objects), world.state_of_victim()
+    if kind is Kind.STATE and damage is Damage.STALE:
+        changed = world.put_back(state)
+    else:
+        changed = _damage(world, kind, damage, earlier, rng)
     if not changed:
         world.cluster.stop()
         return Outcome(kind, damage, "", repaired=True, message="", applies=False)
@@ -87,6 +92,8 @@ async def _strike(world: World, kind: Kind, damage: Damage, rng: random.Random) 
         refusal = refusal or again
     await world.until(lambda: not world.unwell(), patience=10)
     message = world.unwell() or refusal or (_left(world, sound) if kind in IN_BUCKET else _not_led(world))
+    if kind is Kind.STATE and damage is Damage.STALE:
+        message = message or world.forgotten(promised)
     world.cluster.stop()
     return Outcome(kind, damage, wrong, repaired=not (wrong or message), message=message)
 

@@ -7,10 +7,12 @@ what clients read. Record number n has the value n, so that whatever is served c
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable
 from typing import Final
 from unittest import mock
 
+from sprawl.config.identity import STATE_FILE
 from sprawl.objects.contract import ObjectStore
 from sprawl.objects.store import Policy, Store
 from sprawl.partitions.partition import Partition
@@ -35,7 +37,7 @@ from sprawl_protocol.messages import (
 )
 from sprawl_protocol.records import check_crc, headers, records_of
 from tools.simulate.clients import TOPIC, Links, Producer, Seen
-from tools.simulate.cluster import Member, SimulatedCluster
+from tools.simulate.cluster import DIRECTORY, Member, SimulatedCluster
 from tools.simulate.objects import Bucket, InMemory
 
 NODES: Final = 3
@@ -59,6 +61,7 @@ _TOPIC_SETTINGS: Final = {
 }
 _POLICY: Final = Policy(deadline=10.0, attempt=3.0)
 _LOOK: Final = 0.1
+_STATE: Final = f"{DIRECTORY}/{STATE_FILE}"
 
 
 class World:
@@ -180,6 +183,36 @@ class World:
             return False
         due = leader.log.next_closed(max(catalog.end_offset, 0), leader.last_stable_offset)
         return due is None and {each.state for each in catalog.entries} <= {SegmentState.COPY_FINISHED}
+
+    # -- the victim's state file, which has no bytes here ----------------------------------------------------------
+
+    def state_of_victim(self) -> dict[str, str]:
+        return dict(self.victim.machine.disk.names.get(_STATE).state or {})
+
+    def put_back(self, state: dict[str, str]) -> bool:
+        """While the victim is down. False if it is what it was."""
+        inode = self.victim.machine.disk.names.get(_STATE)
+        changed = inode.state != state
+        inode.state = dict(state)
+        return changed
+
+    def forgotten(self, before: dict[str, str]) -> str:
+        """What the victim promised, by its state of then, and would promise to another now; empty if nothing."""
+        then, now = (json.loads(state.get("quorum", "{}")) for state in (before, self.state_of_victim()))
+        if then.get("voted_id", -1) < 0 or now.get("epoch", 0) > then["epoch"]:
+            return ""
+        same = (now.get("epoch"), now.get("voted_id")) == (then["epoch"], then["voted_id"])
+        return "" if same else f"not noticed: its vote in epoch {then['epoch']} is forgotten"
+
+    async def elect_controller(self) -> None:
+        """A new epoch of the metadata quorum, in which the victim has voted, or learned of a leader."""
+        for member in self.cluster.members.values():
+            parts = None if member.node is None else member.node.parts
+            if parts is not None and parts.quorum.leading:
+                member.restart()
+                break
+        await asyncio.sleep(5)
+        await self.until(lambda: not self.unwell())
 
     async def until(self, holds: Callable[[], bool], patience: float = 60.0) -> bool:
         for _ in range(int(patience / _LOOK)):
