@@ -19,6 +19,7 @@ from sprawl.monitoring.groups import GroupLag
 from sprawl.monitoring.partitions import PartitionMetrics
 from sprawl.monitoring.tiers import TierMetrics
 from sprawl.monitoring.traffic import Traffic
+from sprawl.monitoring.upkeep import measure_upkeep
 from sprawl.observability.alerts import Alerts, Readings
 from sprawl.observability.conditions import built_in
 from sprawl.observability.metrics import Gauge, Registry, Rows
@@ -77,6 +78,7 @@ class Watch:
         self.tiers: TierMetrics | None = None
         if parts.tiering is not None:
             self.tiers = TierMetrics(registry, parts.tiering, lambda: parts.partitions)
+        measure_upkeep(registry, parts.cleaner, parts.scrubber)
         self._of_the_node(parts, doors)
 
     def start(self) -> None:

@@ -113,6 +113,16 @@ class Cleaner:
         self._set_aside: dict[tuple[UUID, int], float] = {}
         """Logs that could not be compacted, and until when they are left alone."""
 
+    @property
+    def set_aside(self) -> int:
+        """How many logs could not be compacted, and are left alone for now."""
+        now = self._clock.monotonic()
+        return sum(until > now for until in self._set_aside.values())
+
+    def max_dirty_percent(self) -> float:
+        """Of the logs that may be compacted now: the largest share that was not yet; 0 if there is none."""
+        return 100.0 * max((one.ratio for one in self._due()), default=0.0)
+
     async def run(self) -> None:
         """Ends with the node."""
         if not self._settings.enabled:
@@ -123,15 +133,17 @@ class Cleaner:
                 pass
 
     def _filthiest(self) -> Due | None:
+        return max(self._due(), key=lambda one: (one.overdue, one.ratio), default=None)
+
+    def _due(self) -> list[Due]:
         now_ms, now = self._clock.wall_ms(), self._clock.monotonic()
-        found = [
+        return [
             one
             for log in self._logs()
             if log.config.compacts
             and self._set_aside.get((log.topic_id, log.partition), now) <= now
             and (one := due(log, self._high_watermark_of(log), now_ms)) is not None
         ]
-        return max(found, key=lambda one: (one.overdue, one.ratio), default=None)
 
     async def clean(self, work: Due) -> bool:
         """One run over one log. False: it did not succeed, which the log says; it is tried again later."""

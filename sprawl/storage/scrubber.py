@@ -37,6 +37,8 @@ class Scrubber:
         self._clock = clock
         self._logs = logs
         self._pace = Pace(settings.bytes_per_second)
+        self.bytes_read = 0
+        self.found_damaged = 0
 
     async def run(self) -> None:
         """Ends with the node."""
@@ -57,8 +59,10 @@ class Scrubber:
             for segment in log.segments.all[:-1]:
                 async for _ in batches(log, segment, self._pace):
                     pass
+                self.bytes_read += segment.size
             log.index.note_scrubbed(self._clock.wall_ms())
         except ApiError as damage:
+            self.found_damaged += 1
             log_.error("found by going over what is stored: %s", damage.message)
         except OSError as problem:
             log_.error("%s cannot be gone over: %s", log, problem)
