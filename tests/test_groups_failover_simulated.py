@@ -57,6 +57,7 @@ _ELSEWHERE = {
     ErrorCode.REQUEST_TIMED_OUT,
 }
 _JOIN_AGAIN = {ErrorCode.REBALANCE_IN_PROGRESS, ErrorCode.ILLEGAL_GENERATION, ErrorCode.UNKNOWN_MEMBER_ID}
+_PATIENCE = 2.0
 R = TypeVar("R", bound=Response)
 
 
@@ -76,16 +77,17 @@ class Consumer:
         """Of the coordinator, whoever that is."""
         while True:
             try:
-                client = await self.links.any()
-                found = await client.request(
-                    FindCoordinatorRequest(key=GROUP), version=3, expect=FindCoordinatorResponse
-                )
-                if not found.error_code:
-                    coordinator = await self.links.to(found.host)
+                async with asyncio.timeout(_PATIENCE):  # a node that sleeps takes what it is sent, and says nothing
+                    client = await self.links.any()
+                    found = await client.request(
+                        FindCoordinatorRequest(key=GROUP), version=3, expect=FindCoordinatorResponse
+                    )
+                    coordinator = await self.links.to(found.host) if not found.error_code else None
+                if coordinator is not None:
                     answer = await coordinator.request(request, version=version, expect=expect)
                     if error_of(answer) not in _ELSEWHERE:
                         return answer
-            except (ClientError, OSError):
+            except (ClientError, OSError, TimeoutError):
                 pass
             await asyncio.sleep(0.1)
 

@@ -113,7 +113,9 @@ class Operator:
 
     async def partition(self) -> DescribeTopicPartitionsResponsePartition:
         """As operators see it: with `routing=any` too it names the true leader."""
-        return (await self.topic()).partitions[0]
+        while not (found := (await self.topic()).partitions):
+            await asyncio.sleep(0.1)  # the node that was asked has not heard of the topic yet
+        return found[0]
 
     async def topic(self) -> DescribeTopicPartitionsResponseTopic:
         request = DescribeTopicPartitionsRequest(topics=[TopicRequest(name=TOPIC)])
